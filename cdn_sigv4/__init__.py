@@ -1,0 +1,55 @@
+"""Move files to and from S3-compatible object storage over `requests`, signed with AWS Signature Version 4.
+
+    manager = CDNManager(CDNCredentials(host, read_key, read_secret, write_key, write_secret))
+    manager.upload("models", "yolo.onnx", data)     # True, or False with the error printed
+    manager.download("models", "yolo.onnx")         # saves ./yolo.onnx, whole or not at all
+
+`S3Client` is what lies below: the operations of S3 under one credential, values and typed errors. `SigV4Auth` signs
+any `requests` call for any AWS-style service. Importing this package does not import `requests`; the first request does.
+"""
+
+from .answers import ListedObject, ObjectInfo
+from .auth import SigV4Auth
+from .client import S3Client, TransferResult
+from .errors import (
+    AccessDenied,
+    CDNError,
+    InvalidResponse,
+    NotFound,
+    NotModified,
+    OutcomeUnknown,
+    PreconditionFailed,
+    RedirectRefused,
+    ResponseError,
+    SourceError,
+    TransportError,
+)
+from .manager import CDNCredentials, CDNManager
+from .reader import ObjectReader
+from .sigv4 import Credentials
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "CDNCredentials",
+    "CDNError",
+    "CDNManager",
+    "Credentials",
+    "InvalidResponse",
+    "ListedObject",
+    "NotFound",
+    "NotModified",
+    "ObjectInfo",
+    "ObjectReader",
+    "OutcomeUnknown",
+    "PreconditionFailed",
+    "RedirectRefused",
+    "ResponseError",
+    "S3Client",
+    "SigV4Auth",
+    "SourceError",
+    "TransferResult",
+    "TransportError",
+    "__version__",
+]

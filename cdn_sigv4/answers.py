@@ -1,0 +1,222 @@
+"""What S3 answers when all went well, as values: headers and XML in, `ObjectInfo` and list pages out. No I/O.
+
+Headers come as a dict with lower-case names. Nothing that a server sends is trusted: sizes are digits, XML has
+no DOCTYPE, and what is shown of its words is made printable. Answers that are errors: see diagnosis.py.
+
+Rules: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html, API_GetObject.html and
+API_CopyObject.html; ranges: RFC 9110, 14.
+"""
+
+from __future__ import annotations
+
+from .errors import InvalidResponse, printable
+from .s3 import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from xml.etree.ElementTree import Element
+
+    from .s3 import Request
+
+MAX_XML_BYTES = 16 << 20  # a list page: 1,000 keys of 1,024 bytes, each byte encoded as three, and the fields beside
+
+
+class ObjectInfo(Value):
+    """One object as the server described it.
+
+    `bucket`, `key`; `size` in bytes (of the whole object, also where only a range was read; None after a copy);
+    `headers`, the answer's own, with lower-case names. The properties read these; each is None where the server
+    was silent.
+    """
+
+    def __init__(self, bucket: str, key: str, size: int | None, headers: Mapping[str, str]) -> None:
+        self.bucket = bucket
+        self.key = key
+        self.size = size
+        self.headers = dict(headers)
+
+    @property
+    def etag(self) -> str | None:
+        """The entity tag with its quotes, as `if_match` and `if_none_match` take it."""
+        return self.headers.get("etag")
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type that was stored with the object."""
+        return self.headers.get("content-type")
+
+    @property
+    def version_id(self) -> str | None:
+        """The version, in a bucket that keeps versions."""
+        return self.headers.get("x-amz-version-id")
+
+    @property
+    def last_modified(self) -> datetime | None:
+        """When it was stored, in UTC; None also where the server's date cannot be read."""
+        return parse_time(self.headers.get("last-modified"))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The user's metadata, names in lower case and without `x-amz-meta-`."""
+        prefix = "x-amz-meta-"
+        return {name[len(prefix) :]: value for name, value in self.headers.items() if name.startswith(prefix)}
+
+
+class ListedObject(Value):
+    """One line of a list: an object with `key`, `size` in bytes, `etag` with its quotes and `last_modified` (UTC).
+
+    Where a delimiter was given, keys that share a prefix up to it are one line with `is_prefix` True and the rest None.
+    """
+
+    def __init__(
+        self, key: str, size: int | None = None, etag: str | None = None, last_modified: datetime | None = None
+    ) -> None:
+        self.key = key
+        self.size = size
+        self.etag = etag
+        self.last_modified = last_modified
+
+    @property
+    def is_prefix(self) -> bool:
+        """True for a common prefix, which is no object."""
+        return self.size is None
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """The answer's Content-Length, None without one; InvalidResponse for anything but digits (RFC 9110, 8.6)."""
+    text = headers.get("content-length")
+    if text is None:
+        return None
+    return _whole_number("Content-Length", text)
+
+
+def _whole_number(name: str, text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 20:  # noqa: PLR2004 - an S3 object has at most 14 digits
+        return int(text)
+    msg = f"the answer's {name} is {printable(text, 60)!r}"
+    raise InvalidResponse(msg)
+
+
+def described(request: Request, headers: Mapping[str, str], size: int | None) -> ObjectInfo:
+    """The object that an answer to `request` describes; without `size` (HEAD), Content-Length tells it."""
+    return ObjectInfo(request.bucket, request.key or "", content_length(headers) if size is None else size, headers)
+
+
+def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple[ObjectInfo, int]:
+    """What a GET's answer brings: the object, and the number of bytes in this body.
+
+    InvalidResponse without Content-Length (a cut body could not be told from a whole one), for a range that is
+    not the one asked for, and for a whole object in place of a range.
+    """
+    length = content_length(headers)
+    if length is None:
+        msg = "the answer has no Content-Length, so a body cut short could not be told from a whole one"
+        raise InvalidResponse(msg, hint="A proxy that compresses or re-chunks objects does this: go past it.")
+    asked = request.headers.get("range")
+    if (status == 206) != (asked is not None):  # noqa: PLR2004
+        msg = f"the answer to a request {'with' if asked else 'without'} Range has status {status}"
+        raise InvalidResponse(msg, status=status)
+    if asked is None:
+        return described(request, headers, length), length
+    first, total = _content_range(headers.get("content-range", ""), length)
+    start, _, end = asked[len("bytes=") :].partition("-")
+    expected = (int(start), min(int(end) + 1 if end else total, total)) if start else (max(total - int(end), 0), total)
+    if (first, first + length) != expected:
+        msg = f"asked for {asked}, the answer is {printable(headers.get('content-range', ''), 60)!r}"
+        raise InvalidResponse(msg, status=status)
+    return described(request, headers, total), length
+
+
+def _content_range(text: str, length: int) -> tuple[int, int]:
+    """First byte and total size from `bytes first-last/total` (RFC 9110, 14.4), which must agree with the length."""
+    unit, _, rest = text.partition(" ")
+    span, _, total = rest.partition("/")
+    first, _, last = span.partition("-")
+    if unit == "bytes":
+        begin, end, size = (_whole_number("Content-Range", part) for part in (first, last, total))
+        if end - begin + 1 == length and end < size:
+            return begin, size
+    msg = f"the answer's Content-Range {printable(text, 60)!r} does not fit its Content-Length {length}"
+    raise InvalidResponse(msg)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A date as S3 writes it, in headers (RFC 9110, 5.6.7) or XML (ISO 8601); None where it is neither.
+
+    The weekday is not looked at: some stores get it wrong, and nothing follows from it.
+    """
+    from datetime import datetime, timedelta, timezone  # noqa: PLC0415 - not at import time
+    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415
+
+    if not text:
+        return None
+    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    try:
+        if text[4:5] == "-":
+            return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        fields = parsedate_tz(text)
+        return None if fields is None else epoch + timedelta(seconds=mktime_tz(fields))
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_xml(body: bytes, expected: str) -> Element:
+    """The root element of an XML answer, namespaces removed; InvalidResponse unless it is named `expected`.
+
+    A DOCTYPE is refused where it begins, so no entity is ever defined: https://docs.python.org/3/library/xml.html.
+    """
+    from xml.etree.ElementTree import ParseError, TreeBuilder, XMLParser  # noqa: PLC0415 - not at import time
+
+    class Builder(TreeBuilder):
+        def doctype(self, *_: object) -> None:
+            msg = "the answer's XML has a DOCTYPE"
+            raise InvalidResponse(msg)
+
+    parser = XMLParser(target=Builder())  # noqa: S314 - no DOCTYPE, no entities, and the size is bounded
+    try:
+        parser.feed(body)
+        root: Element = parser.close()
+    except ParseError as error:
+        msg = f"the answer is not the XML that S3 promises ({error})"
+        raise InvalidResponse(msg) from None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    if root.tag != expected:
+        msg = f"the answer's XML is <{printable(root.tag, 60)}> where <{expected}> belongs"
+        raise InvalidResponse(msg, code=root.findtext("Code"))
+    return root
+
+
+def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
+    """The entries of one list page in the order of their keys, and the token of the next page (None: the last one)."""
+    from urllib.parse import unquote_plus  # noqa: PLC0415 - not at import time
+
+    root = parse_xml(body, "ListBucketResult")
+    # Keys are decoded only when the answer says that they are encoded: some stores ignore what was asked.
+    decode = unquote_plus if root.findtext("EncodingType") == "url" else str
+    entries = [ListedObject(decode(item.findtext("Prefix") or "")) for item in root.findall("CommonPrefixes")]
+    for item in root.findall("Contents"):
+        size = _whole_number("Size", item.findtext("Size") or "")
+        when = parse_time(item.findtext("LastModified"))
+        entries.append(ListedObject(decode(item.findtext("Key") or ""), size, item.findtext("ETag"), when))
+    token = root.findtext("NextContinuationToken")
+    if root.findtext("IsTruncated") == "true":
+        if not token:
+            msg = "the list goes on, but the answer does not say where"
+            raise InvalidResponse(msg)
+        return sorted(entries, key=_key), token
+    return sorted(entries, key=_key), None
+
+
+def _key(entry: ListedObject) -> bytes:
+    return entry.key.encode("utf-8", "surrogateescape")
+
+
+def parse_copy(request: Request, headers: Mapping[str, str], body: bytes) -> ObjectInfo:
+    """The copy's description. Its status came before its outcome, so the body must name the success (AWS, CopyObject)."""
+    root = parse_xml(body, "CopyObjectResult")
+    found = {**headers, "etag": root.findtext("ETag") or "", "last-modified": root.findtext("LastModified") or ""}
+    found.pop("content-length", None)
+    return ObjectInfo(request.bucket, request.key or "", None, {name: value for name, value in found.items() if value})

@@ -1,0 +1,172 @@
+"""The bytes of one upload: of known size, hashed before they are sent, read again from the start for each attempt.
+
+Why a reader and not the caller's object: `requests` sends an empty or unsized source chunked, which S3 refuses
+(psf/requests#6294); a file that grows meanwhile would push its extra bytes into the next request on the
+connection; and a plain bytes object goes out in one `sendall`, whose timeout is a total and not a stall timeout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+from .errors import SourceError
+from .sigv4 import EMPTY_SHA256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import IO, Protocol, Union
+
+    class _Buffer(Protocol):
+        def __len__(self) -> int: ...
+
+    Source = Union[bytes, bytearray, memoryview, _Buffer, IO[bytes], Iterable[bytes]]
+
+BLOCK = 1 << 20  # bytes per read while hashing and copying: larger blocks were no faster
+SPOOL_MEMORY = 8 << 20  # bytes of an iterable that are kept in memory before a temporary file takes them
+
+
+class Body:
+    """`size` bytes that `read` hands out, and then no more. Made by `open_body`; `close` gives the source back."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.remaining = size
+        self._sha256 = EMPTY_SHA256 if size == 0 else None
+
+    def read(self, amount: int = -1) -> bytes | memoryview:
+        """At most `amount` bytes, empty at the end. SourceError when the source ends early or cannot be read."""
+        wanted = self.remaining if amount < 0 else min(amount, self.remaining)
+        if wanted == 0:
+            return b""
+        try:
+            block = self._read(wanted)
+        except (OSError, ValueError) as error:
+            # As an OSError it would pass for trouble with the network; ValueError: the file was closed.
+            msg = f"the source could not be read: {error}"
+            raise SourceError(msg) from error
+        if not block:
+            msg = f"the source ended {self.remaining} bytes before the {self.size} that it had at first"
+            raise SourceError(msg)
+        self.remaining -= len(block)
+        return block
+
+    def rewind(self) -> None:
+        """Begin again, for the pass that sends after the one that hashes."""
+        self._seek()
+        self.remaining = self.size
+
+    def sha256(self) -> str:
+        """SHA-256 of all bytes, as hex; computed once. The body stands at its beginning afterwards."""
+        if self._sha256 is None:
+            digest = hashlib.sha256()
+            self.rewind()
+            while self.remaining:
+                digest.update(self.read(BLOCK))
+            self._sha256 = digest.hexdigest()
+        self.rewind()
+        return self._sha256
+
+    def close(self) -> None:
+        """Let go of the source; a file of the caller's stays open."""
+
+    def _read(self, amount: int) -> bytes | memoryview:
+        return b""
+
+    def _seek(self) -> None:
+        pass
+
+
+class _MemoryBody(Body):
+    """The caller's memory, not copied."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
+        super().__init__(self._view.nbytes)
+
+    def _read(self, amount: int) -> memoryview:
+        start = self.size - self.remaining
+        return self._view[start : start + amount]
+
+    def close(self) -> None:
+        self._view.release()  # a bytearray cannot be resized while a view on it lives
+
+
+class _FileBody(Body):
+    """A seekable binary file, from where it stands to its end."""
+
+    def __init__(self, file: IO[bytes], *, own: bool) -> None:
+        self._file = file
+        self._own = own
+        self._start = file.tell()
+        super().__init__(max(file.seek(0, io.SEEK_END) - self._start, 0))
+        self._seek()
+
+    def _read(self, amount: int) -> bytes:
+        block = self._file.read(amount)
+        if not isinstance(block, bytes):
+            raise TypeError(_not_bytes(block))
+        return block
+
+    def _seek(self) -> None:
+        self._file.seek(self._start)
+
+    def close(self) -> None:
+        if self._own:
+            self._file.close()
+
+
+def open_body(source: Source) -> Body:
+    """A body from a bytes-like object (measured in bytes), a binary file (from its position on), or an iterable.
+
+    An iterable of bytes, or a file that cannot seek, is copied first (in memory up to 8 MiB, then in a temporary
+    file), because S3 wants length and SHA-256 before the first byte. TypeError for text and anything else.
+    """
+    if source is None or isinstance(source, str) or hasattr(source, "__fspath__"):
+        raise TypeError(_not_bytes(source))
+    try:
+        return _MemoryBody(memoryview(source))  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    if hasattr(source, "read"):
+        if isinstance(source, io.TextIOBase) or isinstance(source.read(0), str):
+            raise TypeError(_not_bytes(source))
+        if _can_seek(source):
+            return _FileBody(source, own=False)
+        return _spooled(iter(lambda: source.read(BLOCK), b""))
+    if hasattr(source, "__iter__"):
+        return _spooled(iter(source))
+    raise TypeError(_not_bytes(source))
+
+
+def _can_seek(file: IO[bytes]) -> bool:
+    try:
+        file.seek(file.tell())
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def _spooled(blocks: Iterator[bytes]) -> Body:
+    from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - not at import time: 13 ms
+
+    spool = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - the body owns it
+    try:
+        for block in blocks:
+            if isinstance(block, str):
+                raise TypeError(_not_bytes(block))  # noqa: TRY301
+            spool.write(memoryview(block))
+        spool.seek(0)
+        return _FileBody(spool, own=True)
+    except BaseException:
+        spool.close()
+        raise
+
+
+def _not_bytes(source: object) -> str:
+    if isinstance(source, (str, io.TextIOBase)):
+        return f"the body must be bytes, not text ({type(source).__name__}): encode it, or open the file with 'rb'"
+    if hasattr(source, "__fspath__"):
+        return "the body must be bytes, not a path: call upload_file, or open the file with 'rb'"
+    return f"the body must be bytes-like, a binary file or an iterable of bytes, not {type(source).__name__}"

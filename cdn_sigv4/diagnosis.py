@@ -1,0 +1,168 @@
+"""From an answer that is an error to a typed exception that says what happened and, where it is known, what to do.
+
+An error's XML is read leniently: it may be missing (HEAD), HTML (a proxy, a console) or without namespace. Codes:
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; what MinIO adds: cmd/api-errors.go in its source.
+"""
+
+from __future__ import annotations
+
+from .answers import parse_time, parse_xml
+from .errors import (
+    AccessDenied,
+    InvalidResponse,
+    NotFound,
+    NotModified,
+    PreconditionFailed,
+    RedirectRefused,
+    ResponseError,
+    printable,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .s3 import Endpoint, Request
+
+MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
+MAX_CLOCK_SKEW = 15 * 60  # seconds: AWS's RequestTimeTooSkewed; MinIO: globalMaxSkewTime in cmd/globals.go
+
+_CLASSES = {
+    304: NotModified,
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NotFound,
+    412: PreconditionFailed,
+}
+
+_DAMAGED = "The bytes that arrived are not the bytes that were signed: damaged on the way, or the source changed meanwhile."
+_HINTS = {
+    "InvalidAccessKeyId": "This server does not know the access key: check it, and that the endpoint is the right server.",
+    "InvalidTokenId": "The session token does not belong to this key: static keys take none, temporary ones must have it.",
+    "ExpiredToken": "The temporary credentials have expired: fetch new ones.",
+    "NoSuchBucket": "Create the bucket first, or check its name and the endpoint.",
+    "BucketNotEmpty": "Delete the objects (and versions) in the bucket first.",
+    "XAmzContentSHA256Mismatch": _DAMAGED,
+    "XAmzContentChecksumMismatch": _DAMAGED,
+    "BadDigest": _DAMAGED,
+    "XMinioInvalidObjectName": "MinIO keeps keys as file paths: no '//', no '.' or '..' between slashes, 255 bytes a part.",
+    "XMinioInvalidResourceName": "MinIO keeps keys as file paths: no '.' or '..' between slashes.",
+    "XMinioStorageFull": "The server's disk is full.",
+    "SlowDown": "The server is busy: try again later.",
+    "SlowDownRead": "The server is busy: try again later.",
+    "SlowDownWrite": "The server is busy: try again later.",
+    "XMinioServerNotInitialized": "The server is still starting: try again in some seconds.",
+    "EntityTooLarge": "One request carries at most 5 GiB.",
+    "MissingContentLength": "A proxy on the way has dropped Content-Length: go past it.",
+    "InvalidRange": "The object has no byte in the range asked for.",
+}
+
+
+def diagnose(
+    request: Request,
+    endpoint: Endpoint,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    region: str,
+    now: float,
+) -> ResponseError:
+    """The exception for an answer that is an error.
+
+    `headers` with lower-case names, `body` at most `MAX_ERROR_BYTES` of the answer's; `now` is this machine's
+    time when the request was signed, in seconds since 1970, `region` the one that it was signed for.
+    """
+    found = _read_error(body)
+    code = found.get("Code") or headers.get("x-minio-error-code")
+    message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body) or "no explanation"
+    kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)  # noqa: PLR2004
+    hint = (
+        _clock_hint(status, headers.get("date") or found.get("ServerTime"), now)
+        or _region_hint(found.get("Region") or headers.get("x-amz-bucket-region"), region)
+        or (_redirect_hint(headers) if kind is RedirectRefused else None)
+        or _signature_hint(code, found, request, endpoint)
+        or _HINTS.get(code or "")
+        or _denied_hint(status, code, request)
+        or _stranger_hint(body)
+    )
+    return kind(
+        message,
+        operation=request.method,
+        bucket=request.bucket,
+        key=request.key,
+        status=status,
+        code=code,
+        request_id=headers.get("x-amz-request-id") or found.get("RequestId"),
+        hint=hint,
+    )
+
+
+def _read_error(body: bytes) -> dict[str, str]:
+    """The fields of `<Error>`, none where the body is anything else."""
+    try:
+        return {element.tag: (element.text or "").strip() for element in parse_xml(body, "Error")}
+    except InvalidResponse:
+        return {}
+
+
+def _plain(body: bytes) -> str:
+    """A short plain-text body, such as Go's own server gives; HTML says nothing in one line."""
+    text = printable(body.decode("utf-8", "replace").strip(), 200)
+    return "" if text.startswith("<") else text
+
+
+def _clock_hint(status: int, server_time: str | None, now: float) -> str | None:
+    served = parse_time(server_time)
+    if status != 403 or served is None:  # noqa: PLR2004
+        return None
+    behind = served.timestamp() - now
+    if abs(behind) < MAX_CLOCK_SKEW:
+        return None
+    side = "behind" if behind > 0 else "ahead of"
+    return f"This machine's clock is {round(abs(behind) / 60)} minutes {side} the server's, 15 are tolerated: set it."
+
+
+def _region_hint(theirs: str | None, ours: str) -> str | None:
+    if not theirs or theirs == ours:
+        return None
+    return f"The request was signed for region {ours!r}, the bucket is in {printable(theirs, 60)!r}: give that as region."
+
+
+def _redirect_hint(headers: Mapping[str, str]) -> str:
+    # The query may hold a signature, and the rest is the server's word: only its beginning is shown.
+    target = printable(headers.get("location", "").partition("?")[0], 200)
+    return f"Redirects are never followed; if {target or 'the other host'} is the store, give it as the endpoint."
+
+
+def _signature_hint(code: str | None, found: Mapping[str, str], request: Request, endpoint: Endpoint) -> str | None:
+    if code != "SignatureDoesNotMatch":
+        return None
+    # AWS sends back the canonical request as it saw it; its host line then tells a wrong secret from a proxy.
+    seen = [line[5:] for line in found.get("CanonicalRequest", "").splitlines() if line.startswith("host:")]
+    signed = endpoint.authority if endpoint.addressing == "path" else f"{request.bucket}.{endpoint.authority}"
+    if seen and seen[0] != signed:
+        return f"A proxy has changed the Host header: signed for {signed}, seen as {printable(seen[0], 200)}."
+    if seen:
+        return "The secret key is wrong for this access key."
+    return f"The secret key is wrong, or a proxy changes the path or the Host header (it was signed for {signed})."
+
+
+def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
+    if status != 403 or (code or "AccessDenied") != "AccessDenied":  # noqa: PLR2004
+        return None
+    if request.method in ("GET", "HEAD") and request.key is not None:
+        return (
+            "The key may not read this object (s3:GetObject); or there is no such object,"
+            " which a key without s3:ListBucket is not told."
+        )
+    return "The key's policy does not allow this."
+
+
+def _stranger_hint(body: bytes) -> str | None:
+    text = body[:1000].lower()
+    if b"http request to an https server" in text:
+        return "The server speaks TLS: begin the endpoint with https://."
+    if b"<html" in text:
+        return "That is a web page, not S3: is the endpoint the S3 port (MinIO: 9000 by default, not its console)?"
+    return None

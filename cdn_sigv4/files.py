@@ -1,0 +1,171 @@
+"""The local side of a download: a key becomes a path that stays below its folder, and a file appears whole or not at all.
+
+A key that leaves the folder it is written to is an old hole: CVE-2021-32061 and peak/s5cmd#872. Replacing a file:
+rename(2) is atomic within one folder, and durable once file and folder are fsynced.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import BinaryIO
+
+# Names that are devices on Windows in any folder, with any ending (Microsoft, "Naming Files, Paths, and Namespaces").
+_WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³")]
+)
+_WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
+
+
+def confined_path(folder: str, key: str, *, windows: bool = os.name == "nt") -> str:
+    """The path below `folder` at which `key` is kept, a folder for each `/` in it.
+
+    ValueError for a key that would leave the folder, or that would share its file with another key: absolute, with a
+    drive letter, empty, `.` or `..` segments, NUL, through a symbolic link, or (on Windows) what that system reads
+    in its own way.
+    """
+    segments = key.split("/")
+    if key[1:2] == ":" and key[:1].isalpha():
+        reason = "begins with a drive letter"
+    elif key.startswith("/"):
+        reason = "is an absolute path"
+    elif "\0" in key:
+        reason = "contains NUL"
+    elif {"", ".", ".."} & set(segments):
+        reason = "has an empty, '.' or '..' segment"
+    elif windows and any(_strange_on_windows(segment) for segment in segments):
+        reason = "is no file name on Windows"
+    else:
+        reason = None
+    path = folder
+    for segment in [] if reason else segments[:-1]:
+        path = os.path.join(path, segment)
+        if os.path.islink(path):
+            reason = f"leads through the symbolic link {path!r}"
+    if reason:
+        msg = f"the key {key!r} {reason}: it cannot be saved under its own name; name a file with to=, or download_file"
+        raise ValueError(msg)
+    return os.path.join(folder, *segments)
+
+
+def _strange_on_windows(segment: str) -> bool:
+    return (
+        segment[-1:] in (" ", ".")
+        or segment.partition(".")[0].rstrip(" ").lower() in _WINDOWS_DEVICES
+        or any(char < " " or char in _WINDOWS_FORBIDDEN for char in segment)
+    )
+
+
+def check_target(path: str) -> None:
+    """OSError unless a file may be put at `path`: a directory, device or pipe is never replaced."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "the target is a directory: name a file in it", path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "the target is not a regular file", path)
+
+
+class Replacement:
+    """A context manager: a new file beside `path`, which takes its place in one step at `commit`, or disappears.
+
+    `make_folders` makes the folders above it, and removes those again when nothing came into them. `durable` waits
+    until file and folder are on the disk, so that a power cut leaves the old file or the new one. The new file has
+    the permissions of the old, or those that `open` would give it. A symbolic link at `path` is replaced itself.
+    Errors are the system's OSError.
+    """
+
+    def __init__(self, path: str, *, make_folders: bool = False, durable: bool = True) -> None:
+        self._path = path
+        self._folder = os.path.dirname(path) or "."
+        self._make_folders = make_folders
+        self._durable = durable
+        self._made: list[str] = []
+        self._temporary = ""
+        check_target(path)
+        if not make_folders and not os.path.isdir(self._folder):
+            raise FileNotFoundError(errno.ENOENT, "the folder to save into does not exist", self._folder)
+
+    def __enter__(self) -> BinaryIO:
+        try:
+            if self._make_folders:
+                self._make(self._folder)
+            # Its name cannot be a key's own with an ending (names end at 255 bytes), and no other writer's.
+            self._temporary = os.path.join(self._folder, f".cdn-{os.urandom(8).hex()}.tmp")
+            self._file = open(self._temporary, "xb")  # noqa: SIM115 - closed by commit or __exit__
+        except BaseException:
+            self._discard()
+            raise
+        return self._file
+
+    def commit(self) -> None:
+        """Make what was written the file at `path`."""
+        self._file.flush()
+        try:
+            os.chmod(self._temporary, os.stat(self._path).st_mode & 0o777)
+        except FileNotFoundError:
+            pass
+        if self._durable:
+            os.fsync(self._file.fileno())
+        self._file.close()
+        check_target(self._path)
+        os.replace(self._temporary, self._path)
+        self._temporary = ""
+        if self._durable:
+            for folder in {self._folder, *map(_parent, self._made)}:
+                _sync_folder(folder)
+        self._made = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._file.close()
+        except OSError:  # what was not written yet finds no room: the error that brought us here has said so
+            pass
+        finally:
+            self._discard()
+
+    def _make(self, folder: str) -> None:
+        if os.path.isdir(folder):
+            return
+        self._make(_parent(folder))
+        try:
+            os.mkdir(folder)
+        except FileExistsError:  # another thread's; or a file is in the way, and then opening below it says so
+            return
+        self._made.append(folder)
+
+    def _discard(self) -> None:
+        if self._temporary:
+            try:
+                os.unlink(self._temporary)
+            except FileNotFoundError:
+                pass
+        for folder in reversed(self._made):
+            try:
+                os.rmdir(folder)
+            except OSError:  # another download put something into it meanwhile
+                break
+        self._made = []
+
+
+def _parent(folder: str) -> str:
+    return os.path.dirname(folder) or "."
+
+
+def _sync_folder(folder: str) -> None:
+    if os.name == "nt":  # a folder cannot be opened there; NTFS journals the rename
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,128 @@
+"""The façade: two clients under separate credentials, so that who may read may not write, and the other way round."""
+
+from __future__ import annotations
+
+import os
+
+from .client import DEFAULT_REGION, DEFAULT_TIMEOUT, S3Client
+from .files import confined_path
+from .sigv4 import Credentials
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import NoReturn
+
+    from requests import Session
+
+    from .body import Source
+    from .client import Path
+
+
+class CDNCredentials:
+    """What a `cdn.yaml` holds: the host, and one pair of keys for each direction. `repr` shows no secret.
+
+    `host` is a URL; without `://` it means https. `region` is the one to sign for.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        downloader_access_key: str,
+        downloader_access_secret: str,
+        uploader_access_key: str,
+        uploader_access_secret: str,
+        *,
+        region: str = DEFAULT_REGION,
+    ) -> None:
+        self.host = host
+        self.downloader_access_key = downloader_access_key
+        self.downloader_access_secret = downloader_access_secret
+        self.uploader_access_key = uploader_access_key
+        self.uploader_access_secret = uploader_access_secret
+        self.region = region
+
+    def __repr__(self) -> str:
+        return (
+            f"CDNCredentials({self.host!r}, {self.downloader_access_key!r}, '…', {self.uploader_access_key!r}, '…',"
+            f" region={self.region!r})"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        msg = "CDNCredentials are not pickled or copied: they hold secrets. Make them anew from your settings."
+        raise TypeError(msg)
+
+
+class CDNManager:
+    """Uploads with one credential, downloads with the other; True or False, never an exception.
+
+    `uploader` and `downloader` are the two `S3Client`s. Both methods hand what went wrong to `on_error` (a `CDNError`,
+    ValueError, TypeError or OSError; printed by default) and return False. The other options are the client's.
+    ValueError or TypeError, here and not later, for a setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        credentials: CDNCredentials,
+        *,
+        on_error: Callable[[Exception], object] = print,
+        addressing: str = "path",
+        timeout: tuple[float, float] = DEFAULT_TIMEOUT,
+        sign_payload: bool = True,
+        verify: bool | Path | None = None,
+        session: Session | None = None,
+        durable: bool = True,
+    ) -> None:
+        def client(access_key: str, secret: str) -> S3Client:
+            return S3Client(
+                credentials.host,
+                Credentials(access_key, secret),
+                region=credentials.region,
+                addressing=addressing,
+                timeout=timeout,
+                sign_payload=sign_payload,
+                verify=verify,
+                session=session,
+            )
+
+        self.uploader = client(credentials.uploader_access_key, credentials.uploader_access_secret)
+        self.downloader = client(credentials.downloader_access_key, credentials.downloader_access_secret)
+        self._on_error = on_error
+        self._durable = durable
+
+    def upload(self, bucket: str, filename: str, file_bytes: Source) -> bool:
+        """Store `file_bytes` (any bytes-like object) under the key `filename`; True once the server has all of it."""
+        try:
+            self.uploader.put_object(bucket, filename, file_bytes)
+        except Exception as error:  # noqa: BLE001 - the façade's promise
+            self._on_error(error)
+            return False
+        return True
+
+    def download(self, bucket: str, filename: str, *, to: Path | None = None) -> bool:
+        """Save the object under its own name below the current directory, or as the file `to`; True once it is there.
+
+        A `/` in the name makes folders. The name never leaves the current directory: `..`, absolute paths, drive
+        letters and symbolic links on the way are refused. The file appears whole or not at all.
+        """
+        try:
+            path = confined_path(os.curdir, filename) if to is None else to
+            self.downloader.download_file(bucket, filename, path, make_folders=True, durable=self._durable)
+        except Exception as error:  # noqa: BLE001 - the façade's promise
+            self._on_error(error)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections of both clients; a later call opens new ones."""
+        self.uploader.close()
+        self.downloader.close()
+
+    def __enter__(self) -> CDNManager:  # noqa: PYI034 - Self needs typing_extensions
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

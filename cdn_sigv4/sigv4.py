@@ -1,0 +1,235 @@
+"""AWS Signature Version 4, one function for each box of AWS's own diagram. Pure: the time comes in as text.
+
+    canonical request  ->  string to sign  ->  signature  ->  Authorization header, or query parameters
+                             credential scope    ^
+                             signing key --------+
+
+Rules: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+S3's own: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html (header form) and
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html (presigned form).
+
+S3 takes the path as it was sent, encoded once. Every other service takes the normalised path, encoded once
+more: see `canonical_uri`. Nothing here decides which headers are signed: all that are given are signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from functools import lru_cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn, Union
+
+    Text = Union[str, bytes]
+    Pairs = Iterable[tuple[Text, Text]]
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+MAX_EXPIRES = 604_800  # seconds, seven days: the longest life of a presigned URL (AWS, sigv4-query-string-auth)
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986, 2.3
+_ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
+_ENCODED_PATH = [*_ENCODED[: ord("/")], "/", *_ENCODED[ord("/") + 1 :]]
+
+
+class Credentials:
+    """An access key with its secret, and the session token of temporary credentials. `repr` shows no secret.
+
+    All three are text. Raises TypeError for anything else, ValueError for an empty value, for outer blanks and
+    for control characters, which come from a careless copy (a line break at the end of a file, most often).
+    Access key and session token travel in headers and so are printable ASCII; a secret may hold any letters.
+    """
+
+    __slots__ = ("access_key", "secret_key", "session_token")
+
+    def __init__(self, access_key: str, secret_key: str, session_token: str | None = None) -> None:
+        self.access_key = _credential("access key", access_key)
+        self.secret_key = _credential("secret key", secret_key)
+        self.session_token = None if session_token is None else _credential("session token", session_token)
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.access_key!r}, '…'{'' if self.session_token is None else ', session_token=…'})"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "Credentials are not pickled or copied: they hold a secret. Make them anew from your settings."
+        raise TypeError(msg)
+
+
+def _credential(name: str, value: str) -> str:
+    if not isinstance(value, str):
+        msg = f"the {name} must be str, not {type(value).__name__}"
+        raise TypeError(msg)
+    if not value:
+        msg = f"the {name} is empty"
+        raise ValueError(msg)
+    if value != value.strip() or not value.isprintable():
+        msg = f"the {name} has an outer blank, a line break or another control character: look how it was copied"
+        raise ValueError(msg)
+    if name != "secret key" and not (value.isascii() and " " not in value):
+        msg = f"the {name} has a character that cannot stand in a header: only printable ASCII without blanks can"
+        raise ValueError(msg)
+    return value
+
+
+class Scope:
+    """The credential scope of one signature: its time (`20150830T123600Z`, UTC), region and service."""
+
+    __slots__ = ("region", "service", "timestamp")
+
+    def __init__(self, timestamp: str, region: str, service: str) -> None:
+        self.timestamp = timestamp
+        self.region = region
+        self.service = service
+
+    @property
+    def date(self) -> str:
+        """The day, `20150830`: taken from the one timestamp, so that midnight cannot fall between the two."""
+        return self.timestamp[:8]
+
+    def __str__(self) -> str:
+        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+
+
+def format_timestamp(seconds: float) -> str:
+    """Seconds since 1970 as `20150830T123600Z`, the ISO 8601 basic form in UTC that X-Amz-Date demands."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
+
+
+def uri_encode(text: Text) -> str:
+    """Percent-encode all bytes of the UTF-8 form but A-Z a-z 0-9 - . _ ~ (RFC 3986, 2.3), in upper-case hex.
+
+    Raises UnicodeEncodeError (a ValueError) for a lone surrogate.
+    """
+    data = text.encode("utf-8") if isinstance(text, str) else text
+    return "".join([_ENCODED[byte] for byte in data])
+
+
+def uri_encode_path(path: Text) -> str:
+    """The same, but `/` stays as it is."""
+    data = path.encode("utf-8") if isinstance(path, str) else path
+    return "".join([_ENCODED_PATH[byte] for byte in data])
+
+
+def normalise_path(path: str) -> str:
+    """Remove `.`, `..` and empty segments (RFC 3986, 5.2.4): for every service but S3, whose keys may hold them."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
+
+
+def canonical_uri(path: str, service: str) -> str:
+    """The path as it is signed, from the path as it is sent: kept for S3, normalised and encoded again elsewhere."""
+    return path or "/" if service == "s3" else uri_encode_path(normalise_path(path))
+
+
+def canonical_query(pairs: Pairs) -> str:
+    """The query as it is signed, and sent: encoded first, then sorted by name and value; `k` becomes `k=`."""
+    return "&".join([f"{name}={value}" for name, value in sorted((uri_encode(n), uri_encode(v)) for n, v in pairs)])
+
+
+def canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """The block of canonical headers and the list of signed headers; the values of a repeated name are joined."""
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), []).append(" ".join(value.split()))
+    names = sorted(values)
+    return "".join([f"{name}:{','.join(values[name])}\n" for name in names]), ";".join(names)
+
+
+def canonical_request(
+    method: str, uri: str, query: str, headers: Iterable[tuple[str, str]], payload_hash: str
+) -> tuple[str, str]:
+    """The canonical request, and the list of signed headers that is part of it."""
+    block, signed = canonical_headers(headers)
+    return f"{method}\n{uri}\n{query}\n{block}\n{signed}\n{payload_hash}", signed
+
+
+def string_to_sign(scope: Scope, canonical: str) -> str:
+    """The text that is signed in place of the canonical request."""
+    digest = hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+    return f"{ALGORITHM}\n{scope.timestamp}\n{scope}\n{digest}"
+
+
+@lru_cache(maxsize=8)  # one key lasts a day; small, because each entry keeps a secret in memory
+def signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
+    """The key of one day, region and service: four HMACs from the secret (AWS, "Calculate the signature")."""
+    key = _hmac(b"AWS4" + secret_key.encode("utf-8"), date)
+    return _hmac(_hmac(_hmac(key, region), service), "aws4_request")
+
+
+def signature(credentials: Credentials, scope: Scope, to_sign: str) -> str:
+    """The signature of a string to sign: 64 hex digits."""
+    key = signing_key(credentials.secret_key, scope.date, scope.region, scope.service)
+    return _hmac(key, to_sign).hex()
+
+
+def _hmac(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode("utf-8"), hashlib.sha256).digest()
+
+
+def sign_headers(
+    credentials: Credentials,
+    scope: Scope,
+    method: str,
+    uri: str,
+    query: str,
+    headers: Iterable[tuple[str, str]],
+    payload_hash: str,
+) -> dict[str, str]:
+    """The header form: the headers to add to a request that has `headers` (`host` must be among them).
+
+    `uri` is the canonical URI, `query` the canonical query, `payload_hash` the body's SHA-256 in hex or
+    `UNSIGNED-PAYLOAD`. S3 also wants the latter as the header x-amz-content-sha256, among `headers`.
+    """
+    added = {"x-amz-date": scope.timestamp}
+    if credentials.session_token is not None:
+        added["x-amz-security-token"] = credentials.session_token
+    canonical, signed = canonical_request(method, uri, query, [*headers, *added.items()], payload_hash)
+    value = signature(credentials, scope, string_to_sign(scope, canonical))
+    added["Authorization"] = (
+        f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={value}"
+    )
+    return added
+
+
+def sign_query(
+    credentials: Credentials,
+    scope: Scope,
+    method: str,
+    uri: str,
+    pairs: Pairs,
+    headers: Iterable[tuple[str, str]],
+    payload_hash: str,
+    *,
+    expires_in: int,
+) -> str:
+    """The presigned form: the whole query string to send, made of `pairs` and the signature's own parameters.
+
+    `expires_in` is in seconds, 1 to 604,800 (ValueError outside). Who holds the URL acts with the key's rights
+    until then. S3 wants `UNSIGNED-PAYLOAD` as `payload_hash`, since the body is not known yet.
+    """
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int) or not 1 <= expires_in <= MAX_EXPIRES:
+        msg = f"expires_in must be a whole number of seconds from 1 to {MAX_EXPIRES} (seven days), not {expires_in!r}"
+        raise ValueError(msg)
+    headers = list(headers)
+    own: list[tuple[Text, Text]] = [
+        ("X-Amz-Algorithm", ALGORITHM),
+        ("X-Amz-Credential", f"{credentials.access_key}/{scope}"),
+        ("X-Amz-Date", scope.timestamp),
+        ("X-Amz-Expires", str(expires_in)),
+        ("X-Amz-SignedHeaders", canonical_headers(headers)[1]),
+    ]
+    if credentials.session_token is not None:
+        own.append(("X-Amz-Security-Token", credentials.session_token))
+    query = canonical_query([*pairs, *own])
+    canonical, _ = canonical_request(method, uri, query, headers, payload_hash)
+    return f"{query}&X-Amz-Signature={signature(credentials, scope, string_to_sign(scope, canonical))}"
