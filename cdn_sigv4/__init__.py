@@ -5,7 +5,8 @@
     manager.download("models", "yolo.onnx")         # saves ./yolo.onnx, whole or not at all
 
 `S3Client` is what lies below: the operations of S3 under one credential, values and typed errors. `SigV4Auth` signs
-any `requests` call for any AWS-style service. Importing this package does not import `requests`; the first request does.
+any `requests` call for any AWS-style service. Importing this package does not import `requests`; the first request
+does.
 """
 
 from .answers import ListedObject, ObjectInfo

@@ -37,6 +37,9 @@ class ObjectInfo(Value):
         self.size = size
         self.headers = dict(headers)
 
+    def __repr__(self) -> str:
+        return f"ObjectInfo({self.bucket!r}, {self.key!r}, size={self.size}, etag={self.etag!r})"
+
     @property
     def etag(self) -> str | None:
         """The entity tag with its quotes, as `if_match` and `if_none_match` take it."""
@@ -93,15 +96,22 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 
 
 def _whole_number(name: str, text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 20:  # noqa: PLR2004 - an S3 object has at most 14 digits
+    if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)
-    msg = f"the answer's {name} is {printable(text, 60)!r}"
-    raise InvalidResponse(msg)
+    raise InvalidResponse(f"the answer's {name} is {printable(text, 60)!r}")
 
 
 def described(request: Request, headers: Mapping[str, str], size: int | None) -> ObjectInfo:
     """The object that an answer to `request` describes; without `size` (HEAD), Content-Length tells it."""
     return ObjectInfo(request.bucket, request.key or "", content_length(headers) if size is None else size, headers)
+
+
+def stored(request: Request, sent: Mapping[str, str], headers: Mapping[str, str], size: int) -> ObjectInfo:
+    """The object that a PUT made of `size` bytes and the headers `sent`; InvalidResponse where S3 did not answer."""
+    if "etag" not in headers:
+        raise InvalidResponse("the answer has no entity tag: this is no S3 server, or something answers in its place")
+    own = {name: value for name, value in headers.items() if name != "content-length"}
+    return described(request, {**sent, **own}, size)
 
 
 def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple[ObjectInfo, int]:
@@ -112,20 +122,24 @@ def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple
     """
     length = content_length(headers)
     if length is None:
-        msg = "the answer has no Content-Length, so a body cut short could not be told from a whole one"
-        raise InvalidResponse(msg, hint="A proxy that compresses or re-chunks objects does this: go past it.")
+        raise InvalidResponse(
+            "the answer has no Content-Length, so a body cut short could not be told from a whole one",
+            hint="A proxy that compresses or re-chunks objects does this: go past it.",
+        )
     asked = request.headers.get("range")
-    if (status == 206) != (asked is not None):  # noqa: PLR2004
-        msg = f"the answer to a request {'with' if asked else 'without'} Range has status {status}"
-        raise InvalidResponse(msg, status=status)
+    if (status == 206) != (asked is not None):
+        raise InvalidResponse(
+            f"the answer to a request {'with' if asked else 'without'} Range has status {status}", status=status
+        )
     if asked is None:
         return described(request, headers, length), length
     first, total = _content_range(headers.get("content-range", ""), length)
     start, _, end = asked[len("bytes=") :].partition("-")
     expected = (int(start), min(int(end) + 1 if end else total, total)) if start else (max(total - int(end), 0), total)
     if (first, first + length) != expected:
-        msg = f"asked for {asked}, the answer is {printable(headers.get('content-range', ''), 60)!r}"
-        raise InvalidResponse(msg, status=status)
+        raise InvalidResponse(
+            f"asked for {asked}, the answer is {printable(headers.get('content-range', ''), 60)!r}", status=status
+        )
     return described(request, headers, total), length
 
 
@@ -138,8 +152,9 @@ def _content_range(text: str, length: int) -> tuple[int, int]:
         begin, end, size = (_whole_number("Content-Range", part) for part in (first, last, total))
         if end - begin + 1 == length and end < size:
             return begin, size
-    msg = f"the answer's Content-Range {printable(text, 60)!r} does not fit its Content-Length {length}"
-    raise InvalidResponse(msg)
+    raise InvalidResponse(
+        f"the answer's Content-Range {printable(text, 60)!r} does not fit its Content-Length {length}"
+    )
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -171,21 +186,20 @@ def parse_xml(body: bytes, expected: str) -> Element:
 
     class Builder(TreeBuilder):
         def doctype(self, *_: object) -> None:
-            msg = "the answer's XML has a DOCTYPE"
-            raise InvalidResponse(msg)
+            raise InvalidResponse("the answer's XML has a DOCTYPE")
 
     parser = XMLParser(target=Builder())  # noqa: S314 - no DOCTYPE, no entities, and the size is bounded
     try:
         parser.feed(body)
         root: Element = parser.close()
     except ParseError as error:
-        msg = f"the answer is not the XML that S3 promises ({error})"
-        raise InvalidResponse(msg) from None
+        raise InvalidResponse(f"the answer is not the XML that S3 promises ({error})") from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != expected:
-        msg = f"the answer's XML is <{printable(root.tag, 60)}> where <{expected}> belongs"
-        raise InvalidResponse(msg, code=root.findtext("Code"))
+        raise InvalidResponse(
+            f"the answer's XML is <{printable(root.tag, 60)}> where <{expected}> belongs", code=root.findtext("Code")
+        )
     return root
 
 
@@ -204,8 +218,7 @@ def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
     token = root.findtext("NextContinuationToken")
     if root.findtext("IsTruncated") == "true":
         if not token:
-            msg = "the list goes on, but the answer does not say where"
-            raise InvalidResponse(msg)
+            raise InvalidResponse("the list goes on, but the answer does not say where")
         return sorted(entries, key=_key), token
     return sorted(entries, key=_key), None
 
@@ -215,8 +228,9 @@ def _key(entry: ListedObject) -> bytes:
 
 
 def parse_copy(request: Request, headers: Mapping[str, str], body: bytes) -> ObjectInfo:
-    """The copy's description. Its status came before its outcome, so the body must name the success (AWS, CopyObject)."""
+    """The copy's description. S3 sends the status before it knows the outcome, so the body must name the success."""
     root = parse_xml(body, "CopyObjectResult")
-    found = {**headers, "etag": root.findtext("ETag") or "", "last-modified": root.findtext("LastModified") or ""}
-    found.pop("content-length", None)
-    return ObjectInfo(request.bucket, request.key or "", None, {name: value for name, value in found.items() if value})
+    found = {name: value for name, value in headers.items() if name.startswith("x-amz-")}  # the rest is the XML's own
+    found["etag"] = root.findtext("ETag") or ""
+    found["last-modified"] = root.findtext("LastModified") or ""
+    return ObjectInfo(request.bucket, request.key or "", None, found)

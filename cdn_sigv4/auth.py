@@ -46,8 +46,7 @@ class SigV4Auth:
 
     def __init__(self, credentials: Credentials, region: str, service: str) -> None:
         if not isinstance(credentials, Credentials):
-            msg = f"credentials must be Credentials, not {type(credentials).__name__}"
-            raise TypeError(msg)
+            raise TypeError(f"credentials must be Credentials, not {type(credentials).__name__}")
         self._credentials = credentials
         self._region = check_region(region)
         self._service = check_region(service)
@@ -74,14 +73,13 @@ class SigV4Auth:
             request.headers["x-amz-content-sha256"] = payload_hash
         headers = [("host", request.headers.get("host") or _host(parts.scheme, parts.netloc))]
         for name, value in request.headers.items():
-            text = value.decode("latin-1") if isinstance(value, bytes) else value
             if name.lower() in _SIGNED or name.lower().startswith("x-amz-"):
-                headers.append((name, text))
+                headers.append((name, _text(value)))
         scope = Scope(format_timestamp(self._clock()), self._region, self._service)
         uri = canonical_uri(path, self._service)
         added = sign_headers(self._credentials, scope, request.method or "", uri, query, headers, payload_hash)
         request.headers.update(added)
-        request.register_hook("response", _forget_signature)
+        request.register_hook("response", _forget_signature)  # type: ignore[no-untyped-call]
         return request
 
     def __repr__(self) -> str:
@@ -94,6 +92,10 @@ def _forget_signature(response: Response, **_: object) -> None:
     if response.is_redirect:
         for name in _ADDED:
             response.request.headers.pop(name, None)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
 
 
 def _host(scheme: str, netloc: str) -> str:
@@ -110,8 +112,9 @@ def _payload_hash(request: PreparedRequest) -> str:
     if isinstance(body, (bytes, bytearray, str)):
         return hashlib.sha256(body.encode("utf-8") if isinstance(body, str) else body).hexdigest()
     if not (hasattr(body, "read") and hasattr(body, "seek")) or "Transfer-Encoding" in request.headers:
-        msg = f"the hash of a stream cannot be signed: give bytes, a seekable file, or x-amz-content-sha256: {UNSIGNED_PAYLOAD}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"a stream has no hash to sign: give bytes, a file, or x-amz-content-sha256: {UNSIGNED_PAYLOAD}"
+        )
     digest = hashlib.sha256()
     start = body.tell()
     while True:

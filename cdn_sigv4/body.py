@@ -16,7 +16,7 @@ from .sigv4 import EMPTY_SHA256
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import IO, Protocol, Union
+    from typing import IO, Any, Protocol, Union
 
     class _Buffer(Protocol):
         def __len__(self) -> int: ...
@@ -44,11 +44,9 @@ class Body:
             block = self._read(wanted)
         except (OSError, ValueError) as error:
             # As an OSError it would pass for trouble with the network; ValueError: the file was closed.
-            msg = f"the source could not be read: {error}"
-            raise SourceError(msg) from error
+            raise SourceError(f"the source could not be read: {error}") from error
         if not block:
-            msg = f"the source ended {self.remaining} bytes before the {self.size} that it had at first"
-            raise SourceError(msg)
+            raise SourceError(f"the source ended {self.remaining} bytes before the {self.size} that it had at first")
         self.remaining -= len(block)
         return block
 
@@ -72,10 +70,10 @@ class Body:
         """Let go of the source; a file of the caller's stays open."""
 
     def _read(self, amount: int) -> bytes | memoryview:
-        return b""
+        raise NotImplementedError
 
     def _seek(self) -> None:
-        pass
+        """Go back to the first byte; where reading is by position there is nothing to do."""
 
 
 class _MemoryBody(Body):
@@ -117,7 +115,7 @@ class _FileBody(Body):
             self._file.close()
 
 
-def open_body(source: Source) -> Body:
+def open_body(source: Any) -> Body:
     """A body from a bytes-like object (measured in bytes), a binary file (from its position on), or an iterable.
 
     An iterable of bytes, or a file that cannot seek, is copied first (in memory up to 8 MiB, then in a temporary
@@ -126,7 +124,7 @@ def open_body(source: Source) -> Body:
     if source is None or isinstance(source, str) or hasattr(source, "__fspath__"):
         raise TypeError(_not_bytes(source))
     try:
-        return _MemoryBody(memoryview(source))  # type: ignore[arg-type]
+        return _MemoryBody(memoryview(source))
     except TypeError:
         pass
     if hasattr(source, "read"):
@@ -135,7 +133,7 @@ def open_body(source: Source) -> Body:
         if _can_seek(source):
             return _FileBody(source, own=False)
         return _spooled(iter(lambda: source.read(BLOCK), b""))
-    if hasattr(source, "__iter__"):
+    if hasattr(source, "__iter__") and not isinstance(source, dict):
         return _spooled(iter(source))
     raise TypeError(_not_bytes(source))
 
@@ -148,7 +146,7 @@ def _can_seek(file: IO[bytes]) -> bool:
     return True
 
 
-def _spooled(blocks: Iterator[bytes]) -> Body:
+def _spooled(blocks: Iterator[Any]) -> Body:
     from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - not at import time: 13 ms
 
     spool = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - the body owns it

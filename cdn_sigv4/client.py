@@ -8,34 +8,29 @@ reference: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon
 from __future__ import annotations
 
 import os
-import time
 
 from . import answers, s3
-from .body import BLOCK, open_body
-from .diagnosis import MAX_ERROR_BYTES, diagnose
-from .errors import CDNError, InvalidResponse
+from .body import open_body
+from .endpoint import Endpoint
+from .errors import InvalidResponse
+from .exchange import DEFAULT_REGION, DEFAULT_TIMEOUT, Exchange, about
 from .files import Replacement
 from .reader import ObjectReader
-from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
-    from typing import NoReturn, TypeVar, Union
+    from typing import NoReturn, Union
 
     from requests import Session
 
     from .answers import ListedObject, ObjectInfo
-    from .body import Body, Source
+    from .body import Source
     from .s3 import Request
-    from .wire import Answer, Wire
+    from .sigv4 import Credentials
 
-    T = TypeVar("T")
     Path = Union[str, "os.PathLike[str]"]
-
-DEFAULT_TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte moved
-DEFAULT_REGION = "us-east-1"  # where MinIO is as long as it is told nothing else
 
 
 class TransferResult(s3.Value):
@@ -55,7 +50,7 @@ class S3Client:
     """One S3-compatible store under one credential; shared by threads, safe after fork, a context manager.
 
     `endpoint`: `https://host[:port][/base]`; without a scheme https is meant. `credentials`: `Credentials`, or None for
-    anonymous requests. `region`: the one to sign for. `addressing`: "path" (`host/bucket`) or "virtual" (`bucket.host`).
+    anonymous requests. `region`: the one to sign for. `addressing`: "path" (host/bucket) or "virtual" (bucket.host).
     `timeout`: seconds to connect, and seconds without a byte moved. `sign_payload=False` leaves the body out of the
     signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`: a
     `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is.
@@ -75,21 +70,15 @@ class S3Client:
         verify: bool | Path | None = None,
         session: Session | None = None,
     ) -> None:
-        if credentials is not None and not isinstance(credentials, Credentials):
-            msg = f"credentials must be Credentials or None, not {type(credentials).__name__}"
-            raise TypeError(msg)
-        self._endpoint = s3.Endpoint(endpoint, addressing)
-        if not sign_payload and self._endpoint.scheme != "https":
-            msg = "sign_payload=False needs https: over http nothing else protects the body on its way"
-            raise ValueError(msg)
-        self._credentials = credentials
-        self._region = s3.check_region(region)
-        self._sign_payload = sign_payload
-        self._timeout = _checked_timeout(timeout)
-        self._verify = _checked_verify(verify)
-        self._session = session
-        self._wire: Wire | None = None
-        self._clock: Callable[[], float] = time.time
+        self._exchange = Exchange(
+            Endpoint(endpoint, addressing),
+            credentials,
+            region=region,
+            timeout=timeout,
+            sign_payload=sign_payload,
+            verify=verify,
+            session=session,
+        )
 
     # -- objects
 
@@ -119,14 +108,12 @@ class S3Client:
         request = s3.Request("PUT", bucket, key, headers={**described, **conditions})
         payload = open_body(body)
         try:
-            answer, _ = self._ask(request, payload)
+            answer, _ = self._exchange.ask(request, payload)
         finally:
             payload.close()
-        if "etag" not in answer.headers:
-            msg = "the answer has no entity tag: this is no S3 server, or something on the way answers in its place"
-            raise self._about(request, InvalidResponse(msg, status=answer.status))
-        headers_of_object = {name: value for name, value in answer.headers.items() if name != "content-length"}
-        return answers.described(request, {**described, **headers_of_object}, payload.size)
+        return self._exchange.understood(
+            request, answer, lambda: answers.stored(request, described, answer.headers, payload.size)
+        )
 
     def get_object(
         self,
@@ -148,8 +135,8 @@ class S3Client:
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
         headers = {"range": s3.byte_range(start, end, tail), **conditions}
         request = s3.Request("GET", bucket, key, {"versionId": version_id}, headers)
-        answer = self._send(request, success=(200, 206))
-        info, length = self._understood(
+        answer = self._exchange.send(request, success=(200, 206))
+        info, length = self._exchange.understood(
             request, answer, lambda: answers.received(request, answer.status, answer.headers)
         )
         return ObjectReader(answer, info, length)
@@ -157,12 +144,12 @@ class S3Client:
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """The object's description without its bytes. A HEAD has no body, so errors have little to say."""
         request = s3.Request("HEAD", bucket, key, {"versionId": version_id})
-        answer, _ = self._ask(request)
-        return self._understood(request, answer, lambda: answers.described(request, answer.headers, None))
+        answer, _ = self._exchange.ask(request)
+        return self._exchange.understood(request, answer, lambda: answers.described(request, answer.headers, None))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
         """Delete the object. To delete what is not there is no error."""
-        self._ask(s3.Request("DELETE", bucket, key, {"versionId": version_id}), success=(204, 200))
+        self._exchange.ask(s3.Request("DELETE", bucket, key, {"versionId": version_id}), success=(204, 200))
 
     def copy_object(
         self,
@@ -187,8 +174,8 @@ class S3Client:
             "x-amz-metadata-directive": "REPLACE" if replaced else None,
         }
         request = s3.Request("PUT", bucket, key, headers=described)
-        answer, text = self._ask(request)
-        return self._understood(request, answer, lambda: answers.parse_copy(request, answer.headers, text))
+        answer, text = self._exchange.ask(request)
+        return self._exchange.understood(request, answer, lambda: answers.parse_copy(request, answer.headers, text))
 
     def list_objects(
         self, bucket: str, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None
@@ -210,14 +197,15 @@ class S3Client:
     def _pages(self, request: Request) -> Iterator[ListedObject]:
         seen = None
         while True:
-            answer, text = self._ask(request)
-            entries, token = self._understood(request, answer, lambda: answers.parse_list(text))  # noqa: B023
+            answer, text = self._exchange.ask(request)
+            entries, token = self._exchange.understood(request, answer, lambda: answers.parse_list(text))  # noqa: B023
             yield from entries
             if token is None:
                 return
             if token == seen:
-                msg = "the list goes round in a circle: its next page is the last one again"
-                raise self._about(request, InvalidResponse(msg))
+                raise about(
+                    request, InvalidResponse("the list goes round in a circle: its next page is the last one again")
+                )
             seen = token
             query = {**request.query, "continuation-token": token}
             request = s3.Request("GET", request.bucket, query=query)
@@ -226,12 +214,12 @@ class S3Client:
 
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket in the client's region; ResponseError 409 where it is there already."""
-        body = s3.location_constraint(self._region)
-        self._ask(s3.Request("PUT", bucket), open_body(body))
+        body = s3.location_constraint(self._exchange.region)
+        self._exchange.ask(s3.Request("PUT", bucket), open_body(body))
 
     def head_bucket(self, bucket: str) -> None:
         """Nothing, when the bucket is there and may be read; else NotFound or AccessDenied."""
-        self._ask(s3.Request("HEAD", bucket))
+        self._exchange.ask(s3.Request("HEAD", bucket))
 
     # -- files, and URLs for others
 
@@ -280,9 +268,7 @@ class S3Client:
         sent.
         """
         replacement = Replacement(os.fspath(path), make_folders=make_folders, durable=durable)
-        reader = self.get_object(
-            bucket, key, version_id=version_id, if_match=if_match, if_none_match=if_none_match
-        )
+        reader = self.get_object(bucket, key, version_id=version_id, if_match=if_match, if_none_match=if_none_match)
         with reader, replacement as file:
             for block in reader:
                 file.write(block)
@@ -295,82 +281,12 @@ class S3Client:
         Nothing is sent. Who has the URL has the right: keep it out of logs.
         """
         if method not in ("GET", "HEAD", "PUT", "DELETE"):
-            msg = f"a URL can be presigned for GET, HEAD, PUT or DELETE, not {method!r}"
-            raise ValueError(msg)
-        if self._credentials is None:
-            msg = "an anonymous client has no key to sign a URL with"
-            raise ValueError(msg)
-        return s3.presigned_url(
-            s3.Request(method, bucket, key),
-            self._endpoint,
-            self._credentials,
-            region=self._region,
-            timestamp=format_timestamp(self._clock()),
-            expires_in=expires_in,
-        )
-
-    # -- the way of every request
-
-    def _send(self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)) -> Answer:
-        """The answer, its body unread, if its status is one of `success`; else the typed error that it means."""
-        now = self._clock()
-        payload_hash = EMPTY_SHA256
-        if body is not None:
-            payload_hash = body.sha256() if self._sign_payload else UNSIGNED_PAYLOAD
-        signed = s3.signed(
-            request,
-            self._endpoint,
-            self._credentials,
-            region=self._region,
-            timestamp=format_timestamp(now),
-            payload_hash=payload_hash,
-        )
-        answer = self._connected().send(request, signed, body)
-        if answer.status in success:
-            return answer
-        raise self._diagnosed(request, answer, answer.read_some(MAX_ERROR_BYTES), now)
-
-    def _ask(
-        self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)
-    ) -> tuple[Answer, bytes]:
-        """The same for an operation with a small answer, which is read; S3 also puts errors into a 200."""
-        answer = self._send(request, body, success)
-        text = self._understood(request, answer, lambda: answer.read_all(answers.MAX_XML_BYTES))
-        if b"<Error" in text[:200]:
-            raise self._diagnosed(request, answer, text, self._clock())
-        return answer, text
-
-    def _diagnosed(self, request: Request, answer: Answer, text: bytes, now: float) -> CDNError:
-        return diagnose(
-            request, self._endpoint, answer.status, answer.headers, text, region=self._region, now=now
-        )
-
-    def _understood(self, request: Request, answer: Answer, parse: Callable[[], T]) -> T:
-        """What `parse` makes of the answer; if it cannot, its connection is given up and the error gets its evidence."""
-        try:
-            return parse()
-        except CDNError as error:
-            answer.close()
-            raise self._about(request, error) from None
-
-    @staticmethod
-    def _about(request: Request, error: CDNError) -> CDNError:
-        error.operation, error.bucket, error.key = request.method, request.bucket, request.key
-        return error
-
-    def _connected(self) -> Wire:
-        if self._wire is None:
-            from .wire import Wire  # noqa: PLC0415 - imports requests: 120 ms that only a first request should cost
-
-            self._wire = Wire(
-                str(self._endpoint), timeout=self._timeout, verify=self._verify, session=self._session
-            )
-        return self._wire
+            raise ValueError(f"a URL can be presigned for GET, HEAD, PUT or DELETE, not {method!r}")
+        return self._exchange.presigned_url(s3.Request(method, bucket, key), expires_in)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
-        if self._wire is not None:
-            self._wire.close()
+        self._exchange.close()
 
     def __enter__(self) -> S3Client:  # noqa: PYI034 - Self needs typing_extensions
         return self
@@ -381,30 +297,9 @@ class S3Client:
         self.close()
 
     def __repr__(self) -> str:
-        key = None if self._credentials is None else self._credentials.access_key
-        return f"S3Client({str(self._endpoint)!r}, access_key={key!r}, region={self._region!r})"
+        return f"S3Client({self._exchange})"
 
     def __reduce__(self) -> NoReturn:
-        msg = "an S3Client is not pickled or copied: it holds a secret and connections. Make one where it is used."
-        raise TypeError(msg)
-
-
-def _checked_timeout(timeout: tuple[float, float]) -> tuple[float, float]:
-    try:
-        connect, stall = (float(seconds) for seconds in timeout)
-    except (TypeError, ValueError):
-        connect = stall = 0.0
-    if not (0 < connect < float("inf") and 0 < stall < float("inf")):
-        msg = f"timeout must be two positive numbers, seconds to connect and seconds without a byte, not {timeout!r}"
-        raise ValueError(msg)
-    return connect, stall
-
-
-def _checked_verify(verify: bool | Path | None) -> bool | str | None:
-    if verify is None or isinstance(verify, bool):
-        return verify
-    path = os.fspath(verify)
-    if not os.path.exists(path):
-        msg = f"verify names the CA file {path!r}, which does not exist"
-        raise ValueError(msg)
-    return path
+        raise TypeError(
+            "an S3Client is not pickled or copied: it holds a secret and connections. Make one where it is used."
+        )

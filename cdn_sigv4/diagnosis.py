@@ -22,7 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .s3 import Endpoint, Request
+    from .endpoint import Endpoint
+    from .s3 import Request
 
 MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
 MAX_CLOCK_SKEW = 15 * 60  # seconds: AWS's RequestTimeTooSkewed; MinIO: globalMaxSkewTime in cmd/globals.go
@@ -35,18 +36,20 @@ _CLASSES = {
     412: PreconditionFailed,
 }
 
-_DAMAGED = "The bytes that arrived are not the bytes that were signed: damaged on the way, or the source changed meanwhile."
+_DAMAGED = (
+    "The bytes that arrived are not the bytes that were signed: damaged on the way, or the source changed meanwhile."
+)
 _HINTS = {
-    "InvalidAccessKeyId": "This server does not know the access key: check it, and that the endpoint is the right server.",
-    "InvalidTokenId": "The session token does not belong to this key: static keys take none, temporary ones must have it.",
+    "InvalidAccessKeyId": "This server does not know the access key: check it, and the endpoint.",
+    "InvalidTokenId": "The session token is not this key's: static keys take none, temporary ones must have it.",
     "ExpiredToken": "The temporary credentials have expired: fetch new ones.",
     "NoSuchBucket": "Create the bucket first, or check its name and the endpoint.",
     "BucketNotEmpty": "Delete the objects (and versions) in the bucket first.",
     "XAmzContentSHA256Mismatch": _DAMAGED,
     "XAmzContentChecksumMismatch": _DAMAGED,
     "BadDigest": _DAMAGED,
-    "XMinioInvalidObjectName": "MinIO keeps keys as file paths: no '//', no '.' or '..' between slashes, 255 bytes a part.",
-    "XMinioInvalidResourceName": "MinIO keeps keys as file paths: no '.' or '..' between slashes.",
+    "XMinioInvalidObjectName": "MinIO keeps keys as file paths: no '//', no '.' or '..' segments, 255 bytes a segment.",
+    "XMinioInvalidResourceName": "MinIO keeps keys as file paths: no '.' or '..' segments.",
     "XMinioStorageFull": "The server's disk is full.",
     "SlowDown": "The server is busy: try again later.",
     "SlowDownRead": "The server is busy: try again later.",
@@ -73,10 +76,12 @@ def diagnose(
     `headers` with lower-case names, `body` at most `MAX_ERROR_BYTES` of the answer's; `now` is this machine's
     time when the request was signed, in seconds since 1970, `region` the one that it was signed for.
     """
+    from http.client import responses  # noqa: PLC0415 - not at import time; whoever got an answer has it loaded
+
     found = _read_error(body)
     code = found.get("Code") or headers.get("x-minio-error-code")
-    message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body) or "no explanation"
-    kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)  # noqa: PLR2004
+    message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body)
+    kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)
     hint = (
         _clock_hint(status, headers.get("date") or found.get("ServerTime"), now)
         or _region_hint(found.get("Region") or headers.get("x-amz-bucket-region"), region)
@@ -87,7 +92,7 @@ def diagnose(
         or _stranger_hint(body)
     )
     return kind(
-        message,
+        message or responses.get(status, "no explanation"),
         operation=request.method,
         bucket=request.bucket,
         key=request.key,
@@ -114,7 +119,7 @@ def _plain(body: bytes) -> str:
 
 def _clock_hint(status: int, server_time: str | None, now: float) -> str | None:
     served = parse_time(server_time)
-    if status != 403 or served is None:  # noqa: PLR2004
+    if status != 403 or served is None:
         return None
     behind = served.timestamp() - now
     if abs(behind) < MAX_CLOCK_SKEW:
@@ -126,7 +131,9 @@ def _clock_hint(status: int, server_time: str | None, now: float) -> str | None:
 def _region_hint(theirs: str | None, ours: str) -> str | None:
     if not theirs or theirs == ours:
         return None
-    return f"The request was signed for region {ours!r}, the bucket is in {printable(theirs, 60)!r}: give that as region."
+    return (
+        f"The request was signed for region {ours!r}, the bucket is in {printable(theirs, 60)!r}: give that as region."
+    )
 
 
 def _redirect_hint(headers: Mapping[str, str]) -> str:
@@ -149,7 +156,7 @@ def _signature_hint(code: str | None, found: Mapping[str, str], request: Request
 
 
 def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
-    if status != 403 or (code or "AccessDenied") != "AccessDenied":  # noqa: PLR2004
+    if status != 403 or (code or "AccessDenied") != "AccessDenied":
         return None
     if request.method in ("GET", "HEAD") and request.key is not None:
         return (

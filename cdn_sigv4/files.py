@@ -1,4 +1,4 @@
-"""The local side of a download: a key becomes a path that stays below its folder, and a file appears whole or not at all.
+"""The local side of a download: a key becomes a path that stays below its folder, a file appears whole or not at all.
 
 A key that leaves the folder it is written to is an old hole: CVE-2021-32061 and peak/s5cmd#872. Replacing a file:
 rename(2) is atomic within one folder, and durable once file and folder are fsynced.
@@ -48,8 +48,9 @@ def confined_path(folder: str, key: str, *, windows: bool = os.name == "nt") -> 
         if os.path.islink(path):
             reason = f"leads through the symbolic link {path!r}"
     if reason:
-        msg = f"the key {key!r} {reason}: it cannot be saved under its own name; name a file with to=, or download_file"
-        raise ValueError(msg)
+        raise ValueError(
+            f"the key {key!r} {reason}: it cannot be saved under its own name; name a file with to=, or download_file"
+        )
     return os.path.join(folder, *segments)
 
 
@@ -99,7 +100,7 @@ class Replacement:
                 self._make(self._folder)
             # Its name cannot be a key's own with an ending (names end at 255 bytes), and no other writer's.
             self._temporary = os.path.join(self._folder, f".cdn-{os.urandom(8).hex()}.tmp")
-            self._file = open(self._temporary, "xb")  # noqa: SIM115 - closed by commit or __exit__
+            self._file = open(self._temporary, "xb")
         except BaseException:
             self._discard()
             raise

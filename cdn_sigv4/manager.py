@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .client import DEFAULT_REGION, DEFAULT_TIMEOUT, S3Client
+from .client import S3Client
+from .exchange import DEFAULT_REGION, DEFAULT_TIMEOUT
 from .files import confined_path
 from .sigv4 import Credentials
 
@@ -50,8 +51,9 @@ class CDNCredentials:
         )
 
     def __reduce__(self) -> NoReturn:
-        msg = "CDNCredentials are not pickled or copied: they hold secrets. Make them anew from your settings."
-        raise TypeError(msg)
+        raise TypeError(
+            "CDNCredentials are not pickled or copied: they hold secrets. Make them anew from your settings."
+        )
 
 
 class CDNManager:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     class Source(Protocol):
         """What is read from: wire.py's `Answer`."""
 
-        def read(self, amount: int, /) -> bytes: ...
-        def close(self) -> None: ...
+        def read(self, amount: int, /) -> bytes:
+            """At most `amount` bytes, empty at the end."""
+
+        def close(self) -> None:
+            """Give the connection up."""
 
 
 class ObjectReader(io.BufferedIOBase):
@@ -54,20 +57,23 @@ class ObjectReader(io.BufferedIOBase):
         wanted = min(BLOCK if amount < 0 else amount, self._left)
         return self._block(wanted) if wanted else b""
 
-    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[bytes]:
         while self._left:
             yield self._block(min(BLOCK, self._left))
 
     def _block(self, wanted: int) -> bytes:
         if self.closed:
-            msg = "the reader is closed"
-            raise ValueError(msg)
+            raise ValueError("the reader is closed")
         block = self._source.read(wanted)
         if not block:
             self.close()
             done = self.length - self._left
-            msg = f"the body ended after {done} of {self.length} bytes"
-            raise TransportError(msg, operation="GET", bucket=self.info.bucket, key=self.info.key)
+            raise TransportError(
+                f"the body ended after {done} of {self.length} bytes",
+                operation="GET",
+                bucket=self.info.bucket,
+                key=self.info.key,
+            )
         self._left -= len(block)
         return block
 

@@ -1,4 +1,4 @@
-"""What is asked of S3, as values: an endpoint, a request, and the request signed for it. No I/O.
+"""What is asked of S3, as values: a request, and the request signed for an endpoint. No I/O.
 
 `located` is the one function that makes a path from a key. The path that it gives is signed, and the same
 string is sent: a signer that reads it back from a URL would sign what `requests` made of `a/../b`.
@@ -9,6 +9,7 @@ names: .../userguide/object-keys.html and .../userguide/bucketnamingrules.html, 
 
 from __future__ import annotations
 
+from .endpoint import is_ip_address
 from .sigv4 import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
@@ -24,19 +25,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .endpoint import Endpoint
     from .sigv4 import Credentials
 
 MAX_KEY_BYTES = 1024  # of UTF-8 (AWS, object-keys)
 MAX_METADATA_BYTES = 2048  # names and values together (AWS, UsingMetadata; MinIO refuses more as well)
 
 _BUCKET_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
-_TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110, 5.6.2
-_HOST_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+# RFC 9110, 5.6.2: what a header's name is made of
+_TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Headers that the signer, the body or an argument of its own sets; a second value would contradict it.
 _OWN_HEADERS = frozenset(
-    "accept-encoding authorization connection content-length content-type expect host if-match if-none-match"
-    " proxy-authorization range te trailer transfer-encoding upgrade user-agent x-amz-content-sha256"
-    " x-amz-copy-source x-amz-date x-amz-metadata-directive x-amz-security-token".split()
+    [
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "if-match",
+        "if-none-match",
+        "proxy-authorization",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amz-content-sha256",
+        "x-amz-copy-source",
+        "x-amz-date",
+        "x-amz-metadata-directive",
+        "x-amz-security-token",
+    ]
 )
 
 
@@ -50,75 +71,6 @@ class Value:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
-
-
-class Endpoint(Value):
-    """Where a store answers: `scheme`, `authority` (as it stands in Host), `base_path`, and the addressing of buckets.
-
-    `url` is `https://host[:port][/base]`; without `://` it means https. `addressing` is "path" (`host/bucket/key`)
-    or "virtual" (`bucket.host/key`). Raises ValueError for anything that could not be sent as it stands.
-    """
-
-    def __init__(self, url: str, addressing: str = "path") -> None:
-        from urllib.parse import unquote_to_bytes, urlsplit  # noqa: PLC0415 - not at import time: 10 ms
-
-        if not isinstance(url, str):
-            msg = f"the endpoint must be str, not {type(url).__name__}"
-            raise TypeError(msg)
-        if addressing not in ("path", "virtual"):
-            msg = f"addressing must be 'path' or 'virtual', not {addressing!r}"
-            raise ValueError(msg)
-        if not url.isprintable() or " " in url:
-            msg = "the endpoint contains a blank or a control character"
-            raise ValueError(msg)
-        try:
-            parts = urlsplit(url if "://" in url else f"https://{url}")
-            port = parts.port
-        except ValueError as error:
-            msg = f"the endpoint is not a URL such as https://minio.example:9000 ({error})"
-            raise ValueError(msg) from None
-        if parts.username is not None or parts.password is not None:
-            msg = "the endpoint must not carry a user name or password: give keys as credentials"
-            raise ValueError(msg)
-        if parts.scheme not in ("http", "https"):
-            msg = f"unknown scheme {parts.scheme!r} in the endpoint: use http:// or https://"
-            raise ValueError(msg)
-        if parts.query or parts.fragment or "?" in url or "#" in url:
-            msg = "the endpoint must end after its path: no '?' and no '#'"
-            raise ValueError(msg)
-        self.scheme = parts.scheme
-        self.authority = _authority(parts.scheme, parts.hostname or "", port)
-        self.base_path = uri_encode_path(unquote_to_bytes(parts.path)).rstrip("/")
-        if {".", ".."} & set(self.base_path.split("/")) or "//" in self.base_path:
-            msg = "the endpoint's path must not contain '.', '..' or '//'"
-            raise ValueError(msg)
-        if addressing == "virtual" and _is_ip_address(parts.hostname or ""):
-            msg = "an IP address has no subdomains for buckets: use addressing='path'"
-            raise ValueError(msg)
-        self.addressing = addressing
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.base_path}"
-
-
-def _authority(scheme: str, host: str, port: int | None) -> str:
-    """Host and port as the Host header has them: RFC 9112, 3.2, with the scheme's own port left out (RFC 9110, 4.2.3)."""
-    if ":" in host:
-        if not set(host) <= set("0123456789abcdef:."):
-            msg = "the endpoint's IPv6 address must be plain, without a zone"
-            raise ValueError(msg)
-        host = f"[{host}]"
-    elif not host or not set(host) <= _HOST_CHARS:
-        msg = f"the endpoint's host {host!r} is not a host name; one outside ASCII is written in its xn-- form"
-        raise ValueError(msg)
-    if port == 0:
-        msg = "the endpoint's port must be from 1 to 65535"
-        raise ValueError(msg)
-    return host if port in (None, {"http": 80, "https": 443}[scheme]) else f"{host}:{port}"
-
-
-def _is_ip_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 class Request(Value):
@@ -166,8 +118,9 @@ def located(endpoint: Endpoint, request: Request) -> tuple[str, str]:
         path = f"{endpoint.base_path}/{request.bucket}"
         return endpoint.authority, path if request.key is None else f"{path}/{uri_encode_path(request.key)}"
     if endpoint.scheme == "https" and "." in request.bucket:
-        msg = f"bucket {request.bucket!r} has a dot, which no TLS wildcard certificate covers: use addressing='path'"
-        raise ValueError(msg)
+        raise ValueError(
+            f"bucket {request.bucket!r} has a dot, which no TLS wildcard certificate covers: use addressing='path'"
+        )
     return f"{request.bucket}.{endpoint.authority}", f"{endpoint.base_path}/{uri_encode_path(request.key or '')}"
 
 
@@ -188,9 +141,7 @@ def signed(
         headers["x-amz-content-sha256"] = payload_hash
         scope = Scope(timestamp, region, "s3")
         headers.update(sign_headers(credentials, scope, request.method, path, query, headers.items(), payload_hash))
-    return SignedRequest(
-        request.method, endpoint.scheme, authority, f"{path}?{query}" if query else path, headers
-    )
+    return SignedRequest(request.method, endpoint.scheme, authority, f"{path}?{query}" if query else path, headers)
 
 
 def presigned_url(
@@ -216,56 +167,47 @@ def presigned_url(
 def check_bucket(name: str) -> str:
     """A bucket's name by AWS's rules: 3 to 63 of a-z 0-9 - . with a letter or digit at both ends, no IP address."""
     if not isinstance(name, str):
-        msg = f"the bucket must be str, not {type(name).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"the bucket must be str, not {type(name).__name__}")
     if (
-        not 3 <= len(name) <= 63  # noqa: PLR2004 - the rule's own numbers, in its docstring
+        not 3 <= len(name) <= 63
         or not set(name) <= _BUCKET_CHARS
         or not (name[0].isalnum() and name[-1].isalnum())
         or ".." in name
-        or _is_ip_address(name)
+        or is_ip_address(name)
     ):
-        msg = (
+        raise ValueError(
             f"{name!r} is no bucket name: 3 to 63 lower-case letters, digits, '-' and single '.', a letter or digit"
             " at both ends, and not an IP address"
         )
-        raise ValueError(msg)
     return name
 
 
 def check_key(key: str) -> str:
     """An object's key: 1 to 1,024 bytes of UTF-8 without NUL. It is never normalised."""
     if not isinstance(key, str):
-        msg = f"the key must be str, not {type(key).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"the key must be str, not {type(key).__name__}")
     try:
         size = len(key.encode("utf-8"))
     except UnicodeEncodeError:
-        msg = f"the key {key!r} holds half of a surrogate pair, which has no UTF-8 form"
-        raise ValueError(msg) from None
+        raise ValueError(f"the key {key!r} holds half of a surrogate pair, which has no UTF-8 form") from None
     if not 1 <= size <= MAX_KEY_BYTES:
-        msg = f"a key has 1 to {MAX_KEY_BYTES} bytes of UTF-8, this one has {size}"
-        raise ValueError(msg)
+        raise ValueError(f"a key has 1 to {MAX_KEY_BYTES} bytes of UTF-8, this one has {size}")
     if "\0" in key:
-        msg = f"the key {key!r} contains a NUL character"
-        raise ValueError(msg)
+        raise ValueError(f"the key {key!r} contains a NUL character")
     return key
 
 
 def check_header(name: str, value: str) -> None:
     """A header that arrives as it was signed: a token, and printable ASCII without outer blanks (RFC 9110, 5.5)."""
     if not isinstance(name, str) or not isinstance(value, str):
-        msg = f"header names and values must be str: {name!r} has a {type(value).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"header names and values must be str: {name!r} has a {type(value).__name__}")
     if not name or not set(name) <= _TOKEN_CHARS:
-        msg = f"{name!r} is no header name: letters, digits and '-' without blanks"
-        raise ValueError(msg)
+        raise ValueError(f"{name!r} is no header name: letters, digits and '-' without blanks")
     if not all(" " <= char <= "~" for char in value) or value != value.strip(" "):
-        msg = (
+        raise ValueError(
             f"the value of {name!r} must be printable ASCII without line breaks or outer blanks:"
             " encode other text first, for example with urllib.parse.quote"
         )
-        raise ValueError(msg)
 
 
 def object_headers(
@@ -280,22 +222,18 @@ def object_headers(
         described[f"x-amz-meta-{name.lower()}"] = value
     size = sum(len(name) - len("x-amz-meta-") + len(value) for name, value in described.items())
     if len(described) != len(metadata or {}):
-        msg = "two names in the metadata differ only in upper and lower case, which S3 does not keep"
-        raise ValueError(msg)
+        raise ValueError("two names in the metadata differ only in upper and lower case, which S3 does not keep")
     if size > MAX_METADATA_BYTES:
-        msg = f"the metadata has {size} bytes, S3 allows {MAX_METADATA_BYTES} in names and values together"
-        raise ValueError(msg)
+        raise ValueError(f"the metadata has {size} bytes, S3 allows {MAX_METADATA_BYTES} in names and values together")
     for name, value in (headers or {}).items():
         check_header(name, value)
         lower = name.lower()
         if lower in _OWN_HEADERS or lower.startswith("x-amz-meta-") or lower in described:
-            msg = f"the header {name!r} is set by this package, by an argument of its own, or twice"
-            raise ValueError(msg)
+            raise ValueError(f"the header {name!r} is set by this package, by an argument of its own, or twice")
         described[lower] = value
     if content_type is not None:
         if "content-type" in described:
-            msg = "the content type is given twice, as content_type and among the headers"
-            raise ValueError(msg)
+            raise ValueError("the content type is given twice, as content_type and among the headers")
         described["content-type"] = content_type
     return described
 
@@ -318,31 +256,25 @@ def location_constraint(region: str) -> bytes:
 def check_region(region: str) -> str:
     """A region's name: letters, digits, '-' and '_', since it is part of the credential scope."""
     if not isinstance(region, str):
-        msg = f"the region must be str, not {type(region).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"the region must be str, not {type(region).__name__}")
     if not region.isascii() or not region.replace("-", "").replace("_", "").isalnum():
-        msg = f"{region!r} is no region: letters, digits, '-' and '_', such as us-east-1"
-        raise ValueError(msg)
+        raise ValueError(f"{region!r} is no region: letters, digits, '-' and '_', such as us-east-1")
     return region
 
 
 def byte_range(start: int | None, end: int | None, tail: int | None) -> str | None:
-    """The Range header for `start` and `end` as in slices (end excluded), or for the last `tail` bytes; None for all."""
+    """The Range header for `start` and `end` as in slices (end excluded), or the last `tail` bytes; None for all."""
     for name, value, least in (("start", start, 0), ("end", end, 1), ("tail", tail, 1)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            msg = f"{name} must be int, not {type(value).__name__}"
-            raise TypeError(msg)
+            raise TypeError(f"{name} must be int, not {type(value).__name__}")
         if value is not None and value < least:
-            msg = f"{name} must be at least {least}, not {value}: for the last n bytes give tail=n"
-            raise ValueError(msg)
+            raise ValueError(f"{name} must be at least {least}, not {value}: for the last n bytes give tail=n")
     if tail is not None:
         if start is not None or end is not None:
-            msg = "give either tail, or start and end"
-            raise ValueError(msg)
+            raise ValueError("give either tail, or start and end")
         return f"bytes=-{tail}"
     if start is None and end is None:
         return None
     if end is not None and (start or 0) >= end:
-        msg = f"start {start} is not before end {end}: an empty range cannot be asked for"
-        raise ValueError(msg)
+        raise ValueError(f"start {start} is not before end {end}: an empty range cannot be asked for")
     return f"bytes={start or 0}-{'' if end is None else end - 1}"

@@ -22,10 +22,10 @@ from functools import lru_cache
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import NoReturn, Union
+    from typing import NoReturn, Tuple, Union
 
     Text = Union[str, bytes]
-    Pairs = Iterable[tuple[Text, Text]]
+    Pairs = Iterable[Tuple[Text, Text]]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -56,23 +56,22 @@ class Credentials:
         return f"Credentials({self.access_key!r}, '…'{'' if self.session_token is None else ', session_token=…'})"
 
     def __reduce__(self) -> NoReturn:
-        msg = "Credentials are not pickled or copied: they hold a secret. Make them anew from your settings."
-        raise TypeError(msg)
+        raise TypeError("Credentials are not pickled or copied: they hold a secret. Make them anew from your settings.")
 
 
 def _credential(name: str, value: str) -> str:
     if not isinstance(value, str):
-        msg = f"the {name} must be str, not {type(value).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"the {name} must be str, not {type(value).__name__}")
     if not value:
-        msg = f"the {name} is empty"
-        raise ValueError(msg)
+        raise ValueError(f"the {name} is empty")
     if value != value.strip() or not value.isprintable():
-        msg = f"the {name} has an outer blank, a line break or another control character: look how it was copied"
-        raise ValueError(msg)
+        raise ValueError(
+            f"the {name} has an outer blank, a line break or another control character: look how it was copied"
+        )
     if name != "secret key" and not (value.isascii() and " " not in value):
-        msg = f"the {name} has a character that cannot stand in a header: only printable ASCII without blanks can"
-        raise ValueError(msg)
+        raise ValueError(
+            f"the {name} has a character that cannot stand in a header: only printable ASCII without blanks can"
+        )
     return value
 
 
@@ -218,8 +217,9 @@ def sign_query(
     until then. S3 wants `UNSIGNED-PAYLOAD` as `payload_hash`, since the body is not known yet.
     """
     if isinstance(expires_in, bool) or not isinstance(expires_in, int) or not 1 <= expires_in <= MAX_EXPIRES:
-        msg = f"expires_in must be a whole number of seconds from 1 to {MAX_EXPIRES} (seven days), not {expires_in!r}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"expires_in must be a whole number of seconds from 1 to {MAX_EXPIRES} (seven days), not {expires_in!r}"
+        )
     headers = list(headers)
     own: list[tuple[Text, Text]] = [
         ("X-Amz-Algorithm", ALGORITHM),

@@ -14,26 +14,25 @@ This module imports `requests`; it is itself imported when the first request goe
 from __future__ import annotations
 
 import os
-import ssl
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
-from socket import gaierror, timeout as SocketTimeout  # noqa: N812 - an alias of TimeoutError only from Python 3.10 on
+from http.client import HTTPException, IncompleteRead
+from ssl import SSLSocket
 
 from requests import PreparedRequest, Session
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ProxyError, RequestException
+from requests.exceptions import RequestException
 from requests.structures import CaseInsensitiveDict
 from requests.utils import select_proxy
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationParseError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import parse_url
 from urllib3.util.wait import wait_for_read
 
 from .answers import content_length
-from .errors import InvalidResponse, OutcomeUnknown, TransportError, printable
+from .errors import InvalidResponse, TransportError
+from .failures import transport_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from requests import Response
@@ -66,7 +65,7 @@ class _ExactConnection:
         # A server that refuses early (403, 503) answers while the body still goes out, and closes soon after: stop
         # at once and read what it says. urllib3 takes a broken pipe for just that. TLS sockets are left out, since
         # they are readable for other reasons (session tickets).
-        early = self._head_sent and not isinstance(self.sock, ssl.SSLSocket) and wait_for_read(self.sock, timeout=0)
+        early = self._head_sent and not isinstance(self.sock, SSLSocket) and wait_for_read(self.sock, timeout=0)
         try:
             if early:
                 raise BrokenPipeError  # noqa: TRY301
@@ -78,7 +77,7 @@ class _ExactConnection:
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
         response = super().getresponse(*args, **kwargs)  # type: ignore[misc]
-        if self._cut_short:
+        if self._cut_short and self.sock is not None:
             # Half a request is on this connection: it ends with this answer (which keeps the socket until it is read).
             self.sock.close()
             self.sock = None
@@ -96,11 +95,11 @@ class _ExactAdapter(HTTPAdapter):
         super().__init__(pool_connections=POOL_SIZE, pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
-        self.poolmanager.pool_classes_by_scheme = self._pools  # type: ignore[attr-defined]
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[no-untyped-call]
+        manager = super().proxy_manager_for(*args, **kwargs)
         if type(manager).__name__ == "ProxyManager":  # a SOCKS manager has connections of its own
             manager.pool_classes_by_scheme = self._pools
         return manager
@@ -117,7 +116,7 @@ def _pool_class(base: Any, stall: float) -> Any:
 def _sends_absolute(url: str, proxies: Any) -> bool:
     """Whether the request line carries the whole URL: plain HTTP through an HTTP proxy (RFC 9112, 3.2.2)."""
     proxy = select_proxy(url, proxies)
-    return bool(proxy) and url.startswith("http:") and not proxy.lower().startswith("socks")
+    return proxy is not None and url.startswith("http:") and not proxy.lower().startswith("socks")
 
 
 class _ExactRequest(PreparedRequest):
@@ -150,7 +149,7 @@ def _forget_location(response: Response, **_: object) -> None:
 
 
 class Answer:
-    """One answer: `status`, `headers` (lower-case names), and its body as raw, undecoded bytes. Close it, or read it whole."""
+    """One answer: `status`, `headers` (lower-case names), and its body as raw bytes. Close it, or read it whole."""
 
     def __init__(self, response: Response, failed: Any) -> None:
         self.status = response.status_code
@@ -163,7 +162,7 @@ class Answer:
     def read(self, amount: int) -> bytes:
         """At most `amount` bytes; empty at the end, wherever that is: the caller knows how many there must be."""
         try:
-            return self._response.raw.read(amount, decode_content=False)  # type: ignore[no-any-return]
+            return self._response.raw.read(amount, decode_content=False)
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             failure = self._failed(error)
         self.close()
@@ -189,8 +188,7 @@ class Answer:
             room -= len(block)
         else:
             self.close()
-            msg = f"the answer is longer than the {limit} bytes that it can need"
-            raise InvalidResponse(msg, status=self.status)
+            raise InvalidResponse(f"the answer is longer than the {limit} bytes that it can need", status=self.status)
         body = b"".join(blocks)
         length = content_length(self.headers)
         if length is not None and length > len(body) and self._response.request.method != "HEAD":
@@ -206,10 +204,12 @@ class Wire:
     """Sends signed requests over one pool of connections, shared by threads.
 
     `timeout` is (seconds to connect, seconds without a byte moved). `verify` is True, False, a CA file, or None for
-    what the session says. A `session` of the caller's gives its adapters, proxies, `verify` and `cert`, and nothing else.
+    what the session says. A `session` of the caller's gives its adapters, proxies, `verify` and `cert`, no more.
     """
 
-    def __init__(self, url: str, *, timeout: tuple[float, float], verify: bool | str | None, session: Session | None):
+    def __init__(
+        self, url: str, *, timeout: tuple[float, float], verify: bool | str | None, session: Session | None
+    ) -> None:
         self._url = url
         self._timeout = timeout
         self._verify = verify
@@ -230,7 +230,7 @@ class Wire:
                 session.mount("https://", adapter)
                 session.mount("http://", adapter)
             verify = session.verify if self._verify is None else self._verify
-            settings = session.merge_environment_settings(self._url, {}, True, verify, None)  # noqa: FBT003
+            settings = session.merge_environment_settings(self._url, {}, True, verify, None)
             self._ready = ready = (os.getpid(), session, settings)
         return ready[1], ready[2]
 
@@ -244,7 +244,7 @@ class Wire:
         _check_exact(session, prepared, settings["proxies"])
 
         def failed(error: Exception) -> TransportError:
-            return _transport_error(error, request, signed, body, self._timeout)
+            return transport_error(error, request, signed, body, self._timeout)
 
         try:
             response = session.send(prepared, timeout=self._timeout, allow_redirects=False, **settings)
@@ -269,54 +269,10 @@ def _check_exact(session: Session, prepared: _ExactRequest, proxies: Any) -> Non
         except LocationParseError:
             exact = False
         if not exact:
-            msg = "a plain HTTP proxy would change this key's '.' or '..' segments: use https, or no proxy"
-            raise ValueError(msg)
+            raise ValueError("a plain HTTP proxy would change this key's '.' or '..' segments: use https, or no proxy")
         return
     request_url = getattr(session.get_adapter(url), "request_url", None)  # an adapter that mocks HTTP has none
     if request_url is not None and request_url(prepared, proxies) != prepared.target:
-        msg = "the given session's adapter would change this key on its way (psf/requests#6711): give no session"
-        raise ValueError(msg)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and those it was made of, as `requests` and urllib3 wrap them."""
-    for _ in range(10):
-        if error is None:
-            return
-        yield error
-        inner = [getattr(error, "reason", None), *error.args, error.__cause__, error.__context__]
-        error = next((item for item in inner if isinstance(item, BaseException)), None)
-
-
-def _transport_error(
-    error: Exception, request: Request, signed: SignedRequest, body: Body | None, timeout: tuple[float, float]
-) -> TransportError:
-    """What happened in plain words, without the URL's query, the headers or the objects' addresses of the original."""
-    causes = list(_causes(error))
-
-    def among(*kinds: type) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
-
-    unsent = among(NewConnectionError, ConnectTimeoutError, ssl.SSLError, ProxyError, gaierror)
-    text, hint = str(causes[-1]) or type(causes[-1]).__name__, None
-    if among(ProxyError):
-        text = f"the proxy could not be reached or refused ({text})"
-    elif among(gaierror):
-        text, hint = f"the host name of {signed.authority} does not resolve", "Check the endpoint, or the network."
-    elif among(ConnectTimeoutError):
-        text = f"no connection to {signed.authority} within {timeout[0]:g} s"
-    elif among(ConnectionRefusedError):
-        text, hint = f"{signed.authority} refuses the connection", "Is the server running, and is this its port?"
-    elif among(ssl.SSLCertVerificationError):
-        text = f"the certificate of {signed.authority} was not accepted: {text}"
-        hint = "For a private certificate authority give its file as verify=; also check this machine's clock."
-    elif among(ssl.SSLError):
-        text = f"TLS with {signed.authority} failed: {text}"
-        hint = "If the server speaks plain HTTP, begin the endpoint with http://."
-    elif among(ReadTimeoutError, SocketTimeout):
-        text = f"no byte moved for {timeout[1]:g} s"
-    elif among(RemoteDisconnected, IncompleteRead, ConnectionResetError, BrokenPipeError):
-        text = f"{signed.authority} closed the connection before its answer was complete"
-    sent = not unsent and (body is None or body.remaining == 0)
-    kind = OutcomeUnknown if sent and request.method not in ("GET", "HEAD") else TransportError
-    return kind(printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint)
+        raise ValueError(
+            "the given session's adapter would change this key on its way (psf/requests#6711): give no session"
+        )
