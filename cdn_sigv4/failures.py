@@ -58,7 +58,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] =
     ),
     ((BaseException,), "{text}", None),
 )
-_UNSENT = (ProxyError, gaierror, SSLError, NewConnectionError, ConnectTimeoutError)
+_UNSENT = (ProxyError, gaierror, SSLCertVerificationError, NewConnectionError, ConnectTimeoutError)
 
 
 def transport_error(
