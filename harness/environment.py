@@ -1,0 +1,146 @@
+"""Makes `.venv` in the repository's root with what the demo or the test suite needs.
+
+Standard library only, because it runs on a bare Python; a Python which is too old must be able to read it too, in
+order to say so. Run again it costs a few milliseconds: a stamp inside `.venv` holds a hash of everything the
+installation depends on. `enter` runs the calling script again with the environment's Python.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "cdn-sigv4-stamp.json"
+
+# A later set contains the earlier ones.
+REQUIREMENTS = {"demo": ROOT / "harness" / "requirements-demo.txt", "test": ROOT / "requirements-dev.txt"}
+LOWEST_PYTHON = (3, 8)
+PIP_LINES_SHOWN = 15
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the text says what to do."""
+
+
+def enter(what: str) -> None:
+    """Return inside `.venv` only: outside of it, make it and run the calling script again with its Python."""
+    if Path(sys.prefix).resolve() == VENV:
+        return
+    try:
+        ensure(what)
+    except SetupError as error:
+        sys.exit(f"set-up failed: {error}")
+    sys.stdout.flush()
+    os.execv(str(PYTHON), [str(PYTHON), *sys.argv])
+
+
+def ensure(what: str) -> None:
+    """Make or bring up to date `.venv` with the project and the requirements named `what` ("demo" or "test")."""
+    check_python()
+    stamp = read_stamp()
+    if stamp.get("place") != place() or not PYTHON.exists():
+        make_venv()
+        stamp = {"place": place()}
+    sets = list(REQUIREMENTS)
+    if any(stamp.get(name) == fingerprint(name) for name in sets[sets.index(what) :]):
+        return
+    install(what)
+    stamp[what] = fingerprint(what)
+    STAMP.write_text(json.dumps(stamp), encoding="utf-8")
+
+
+def check_python() -> None:
+    """Refuse a Python which is too old, or which Debian has split."""
+    if sys.version_info < LOWEST_PYTHON:
+        raise SetupError(f"this is Python {sys.version.split()[0]}; run it with Python 3.8 or newer")
+    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SetupError(
+            f"this Python lacks {' and '.join(missing)}; on Debian and Ubuntu: apt-get install python3-venv"
+        )
+
+
+def place() -> str:
+    """What an environment cannot survive a change of: the Python it was made with, and the folder it lies in."""
+    return f"{sys.implementation.name} {sys.version.split()[0]} in {ROOT}"
+
+
+def fingerprint(what: str) -> str:
+    """Hash of the files which say what gets installed."""
+    digest = hashlib.sha256()
+    sets = list(REQUIREMENTS)
+    for path in [ROOT / "pyproject.toml", *(REQUIREMENTS[name] for name in sets[: sets.index(what) + 1])]:
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def read_stamp() -> Dict[str, str]:
+    """Return what was installed by an earlier run; empty when that is not known."""
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def make_venv() -> None:
+    """Make a new `.venv`, instead of one that no longer fits."""
+    print(f"set-up: making .venv with Python {sys.version.split()[0]}", flush=True)
+    if VENV.exists() and any(VENV.iterdir()):
+        if not (VENV / "pyvenv.cfg").exists():
+            raise SetupError(f"{VENV} is no virtual environment; move it away")
+        shutil.rmtree(VENV)
+    run([sys.executable, "-m", "venv", str(VENV)], "making .venv")
+
+
+def install(what: str) -> None:
+    """Install the project (editable) and the requirements."""
+    print(f"set-up: installing the project and {REQUIREMENTS[what].name}", flush=True)
+    start = time.monotonic()
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # An editable install from pyproject.toml needs pip 21.3; Ubuntu 20.04 and Debian 11 bring an older one.
+    run([*pip, "pip>=21.3"], "pip")
+    run([*pip, "--editable", str(ROOT), "--requirement", str(REQUIREMENTS[what])], "pip")
+    print(f"set-up: done in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def run(command: List[str], what: str) -> None:
+    """Run a command silently; its last lines are shown when it fails."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode:
+        tail = "\n  ".join(done.stdout.splitlines()[-PIP_LINES_SHOWN:])
+        raise SetupError(
+            f"{what} ended with {done.returncode}; is the package registry within reach? It said:\n  {tail}"
+        )
+
+
+def main() -> None:
+    """`python3 harness/environment.py demo|test`: only make the environment."""
+    asked = sys.argv[1:]
+    if len(asked) != 1 or asked[0] not in REQUIREMENTS:
+        sys.exit(f"usage: environment.py {'|'.join(REQUIREMENTS)}")
+    try:
+        ensure(asked[0])
+    except SetupError as error:
+        sys.exit(f"set-up failed: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What all tests share: the server (started for the first test that asks), its bucket and users, clean surroundings.
+
+A test marked `minio` needs a real MinIO and is skipped where the server is moto. No test sees the user's AWS_*, CDN_*
+or proxy variables, nor their home folder; those which choose the server are read before.
+"""
+
+import collections
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from cdn_sigv4 import Credentials, S3Client
+from harness import servers
+from harness.values import HarnessError, Users
+
+USERS_ENVIRONMENT = dict(os.environ)
+PRIVATE_PREFIXES = ("AWS_", "CDN_", "MINIO_")
+PRIVATE_NAMES = ("NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+SERVER_LINES = pytest.StashKey()
+NEEDED_MINIO = pytest.StashKey()
+EMPTY_HOME = pytest.StashKey()
+
+# No deadlines: a shared machine is slow now and then. Where CI is set, the examples are the same in every run.
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if USERS_ENVIRONMENT.get("CI") else "dev")
+
+
+def is_private(name):
+    """Whether a variable of the user's could change what a test does."""
+    return name.startswith(PRIVATE_PREFIXES) or name in PRIVATE_NAMES or name.lower().endswith("_proxy")
+
+
+def pytest_configure(config):
+    """Put away the user's variables and home for the whole session, before any fixture runs."""
+    config.stash[SERVER_LINES] = []
+    config.stash[NEEDED_MINIO] = collections.Counter()
+    config.stash[EMPTY_HOME] = tempfile.mkdtemp(prefix="cdn-sigv4-home-")
+    for name in filter(is_private, USERS_ENVIRONMENT):
+        del os.environ[name]
+    os.environ["HOME"] = config.stash[EMPTY_HOME]
+
+
+def pytest_unconfigure(config):
+    """Give the user's variables and home back."""
+    os.environ.clear()
+    os.environ.update(USERS_ENVIRONMENT)
+    shutil.rmtree(config.stash[EMPTY_HOME], ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say which server it was, and what was skipped for want of a MinIO, in one line."""
+    for line in config.stash[SERVER_LINES]:
+        terminalreporter.write_line(line)
+    skipped = config.stash[NEEDED_MINIO]
+    if skipped:
+        names = ", ".join(f"{name} ({cases})" if cases > 1 else name for name, cases in skipped.items())
+        terminalreporter.write_line(f"{sum(skipped.values())} skipped because they need a real MinIO: {names}")
+
+
+@pytest.fixture(autouse=True)
+def _same_surroundings():
+    """Give every test the same environment and current folder, whatever the one before has done to them."""
+    environ, folder = dict(os.environ), Path.cwd()
+    yield
+    os.chdir(str(folder))
+    if dict(os.environ) != environ:
+        os.environ.clear()
+        os.environ.update(environ)
+
+
+@pytest.fixture(autouse=True)
+def _minio_where_it_is_needed(request):
+    """Skip a test marked `minio` where the server is none."""
+    if request.node.get_closest_marker("minio") and not request.getfixturevalue("server").is_minio:
+        request.config.stash[NEEDED_MINIO][request.node.originalname] += 1
+        pytest.skip("needs a real MinIO")
+
+
+@pytest.fixture(scope="session")
+def server(request):
+    """Return the server, started for the session; without one nothing is tested, and pytest ends."""
+    with contextlib.ExitStack() as stack:
+        try:
+            say = request.config.stash[SERVER_LINES].append
+            started = stack.enter_context(servers.start(USERS_ENVIRONMENT, say=say))
+        except HarnessError as error:
+            pytest.exit(str(error), returncode=1)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def endpoint(server):
+    """Return the server's URL."""
+    return server.endpoint
+
+
+@pytest.fixture(scope="session")
+def root_client(server):
+    """Return a client which may do everything."""
+    credentials = Credentials(server.root_access_key, server.root_secret_key)
+    with S3Client(server.endpoint, credentials, region=server.region) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def bucket(root_client):
+    """Return the name of a fresh bucket."""
+    name = f"cdn-test-{secrets.token_hex(6)}"
+    root_client.create_bucket(name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def users(server, bucket):
+    """Return the two users of least privilege on the bucket, as `Credentials`: `.uploader` and `.downloader`."""
+    return Users(*(Credentials(keys.access_key, keys.secret_key) for keys in server.make_users(bucket)))
+
+
+@pytest.fixture(scope="session")
+def uploader(server, users):
+    """Return a client which may only upload."""
+    with S3Client(server.endpoint, users.uploader, region=server.region) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def downloader(server, users):
+    """Return a client which may only download."""
+    with S3Client(server.endpoint, users.downloader, region=server.region) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def vectors():
+    """Return the folder of published signature vectors, which is not part of the repository."""
+    folder = USERS_ENVIRONMENT.get("SIGV4_VECTORS")
+    if not folder:
+        pytest.skip("set SIGV4_VECTORS to the folder of published signature vectors")
+    if not Path(folder).is_dir():
+        pytest.fail(f"SIGV4_VECTORS names {folder}, which is no folder")
+    return Path(folder)

@@ -1,0 +1,149 @@
+"""The harness itself: which server is chosen, what is refused, what is shown, and the demo from end to end."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdn_sigv4 import S3Client
+from harness import choice, demo, processes, values
+from harness.environment import ROOT
+
+GIVEN = {
+    "CDN_ENDPOINT": "https://store.example:9000",
+    "CDN_BUCKET": "models",
+    "CDN_UPLOADER_ACCESS_KEY": "up",
+    "CDN_UPLOADER_ACCESS_SECRET": "up-hidden",
+    "CDN_DOWNLOADER_ACCESS_KEY": "down",
+    "CDN_DOWNLOADER_ACCESS_SECRET": "down-hidden",
+}
+
+
+def test_without_settings_all_kinds_are_tried_in_order():
+    assert choice.choose({}, may_be_given=True) == choice.Choice(("container", "binary", "moto"), choice.DEFAULT_IMAGE)
+
+
+@pytest.mark.parametrize("kind", choice.KINDS)
+def test_a_forced_kind_is_the_only_one(kind):
+    environ = {"CDN_TEST_SERVER": kind, "CDN_MINIO_IMAGE": "own:1", **GIVEN}
+    assert choice.choose(environ, may_be_given=True) == choice.Choice((kind,), "own:1")
+
+
+def test_an_unknown_kind_is_refused_with_those_that_exist():
+    with pytest.raises(values.HarnessError, match="'minio'; it may be container, binary, moto"):
+        choice.choose({"CDN_TEST_SERVER": "minio"}, may_be_given=True)
+
+
+def test_a_given_server_is_taken_by_the_demo_and_never_by_the_tests():
+    assert choice.choose(GIVEN, may_be_given=True).given.endpoint == GIVEN["CDN_ENDPOINT"]
+    assert choice.choose(GIVEN, may_be_given=False) == choice.choose({}, may_be_given=False)
+
+
+@pytest.mark.parametrize("missing", GIVEN)
+def test_a_given_server_in_part_is_refused_and_names_what_is_missing(missing):
+    environ = {name: value for name, value in GIVEN.items() if name != missing}
+    with pytest.raises(values.HarnessError, match=rf"but not {missing}: ") as caught:
+        choice.choose(environ, may_be_given=True)
+    assert "hidden" not in str(caught.value)
+
+
+def test_nothing_shows_a_secret(server, bucket):
+    given = choice.choose(GIVEN, may_be_given=True)
+    users = server.make_users(bucket)
+    shown = repr([given, server, users]) + str(server)
+    secrets = ["hidden", server.root_secret_key, users.uploader.secret_key, users.downloader.secret_key]
+    assert all(len(secret) >= 6 for secret in secrets)
+    assert not [secret for secret in secrets if secret in shown]
+    assert users.uploader.access_key in shown
+
+
+def test_the_policies_name_one_bucket_and_only_what_is_needed():
+    upload, download = values.upload_policy("b")["Statement"], values.download_policy("b")["Statement"]
+    assert [statement["Resource"] for statement in upload + download] == [["arn:aws:s3:::b/*"]] * 2
+    assert upload[0]["Action"] == ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    assert download[0]["Action"] == ["s3:GetObject"]
+
+
+def test_the_server_listens_on_the_loopback_address_only(server):
+    assert server.endpoint.startswith("http://127.0.0.1:")
+
+
+def test_no_variable_of_the_user_reaches_a_test():
+    assert not [name for name in os.environ if name.startswith(("AWS_", "CDN_")) or name.lower().endswith("_proxy")]
+    assert not list(Path(os.environ["HOME"]).iterdir())
+
+
+def test_a_child_which_ends_at_once_is_reported_with_its_last_lines():
+    command = [sys.executable, "-c", "import sys; sys.exit('no room on the disk')"]
+    expected = pytest.raises(values.HarnessError, match=r"ended with 1; .*\n +no room on the disk")
+    with processes.running(command, processes.bare_environment()) as child, expected:
+        processes.wait_until(lambda: False, child, "it")
+
+
+def test_a_child_is_ended_when_its_user_fails():
+    with pytest.raises(ZeroDivisionError), processes.running(
+        [sys.executable, "-c", "import time; time.sleep(600)"], processes.bare_environment()
+    ) as child:
+        raise ZeroDivisionError
+    assert child.process.returncode is not None
+
+
+def run_demo(environ):
+    """Run the demo as scripts/demo would, with nothing of ours in its environment but `environ`."""
+    command = [sys.executable, "-B", str(ROOT / "scripts" / "demo")]
+    environ = {**processes.bare_environment(), "HOME": os.environ["HOME"], **environ}
+    return subprocess.run(command, env=environ, capture_output=True, check=False, encoding="utf-8", timeout=120)
+
+
+@pytest.fixture
+def given_to_the_demo(server, users, bucket):
+    """The session's server as if it were the user's own."""
+    return {
+        "CDN_ENDPOINT": server.endpoint,
+        "CDN_BUCKET": bucket,
+        "CDN_UPLOADER_ACCESS_KEY": users.uploader.access_key,
+        "CDN_UPLOADER_ACCESS_SECRET": users.uploader.secret_key,
+        "CDN_DOWNLOADER_ACCESS_KEY": users.downloader.access_key,
+        "CDN_DOWNLOADER_ACCESS_SECRET": users.downloader.secret_key,
+    }
+
+
+def test_the_demo_runs_from_end_to_end_on_a_given_server(given_to_the_demo, users, root_client, bucket):
+    done = run_demo(given_to_the_demo)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "both are the same, byte for byte" in done.stdout
+    assert done.stdout.endswith("Every step held.\n")
+    assert users.uploader.secret_key not in done.stdout
+    assert users.downloader.secret_key not in done.stdout
+    left = [entry.key for entry in root_client.list_objects(bucket, prefix="cdn-sigv4-demo/")]
+    assert len(left) == 1
+    assert f"left on your server: {bucket}/{left[0]}" in done.stdout
+
+
+def test_the_demo_fails_plainly_when_the_credentials_are_exchanged(given_to_the_demo):
+    other = {"UPLOADER": "DOWNLOADER", "DOWNLOADER": "UPLOADER"}
+    exchanged = {
+        re.sub("UPLOADER|DOWNLOADER", lambda role: other[role[0]], name): v for name, v in given_to_the_demo.items()
+    }
+    done = run_demo(exchanged)
+    assert done.returncode == 1
+    assert "FAILED: this did not hold: CDNManager.upload returned True" in done.stdout
+
+
+def test_the_demo_proves_the_whole_way_from_server_to_refusal(server, capsys):
+    demo.run(server)
+    shown = capsys.readouterr().out
+    assert "ok: the uploader may not download" in shown
+    assert "ok: the downloader may not upload" in shown
+
+
+def test_demo_notices_a_credential_with_too_many_rights(server, root_client, bucket):
+    key = f"rights/{os.urandom(4).hex()}"
+    root_client.put_object(bucket, key, b"x")
+    both = type("Manager", (), {"uploader": root_client, "downloader": root_client})
+    with pytest.raises(demo.DemoError, match="the uploader may not download: but it was let through"):
+        demo.show_refusals(both, bucket, key)
+    assert isinstance(root_client, S3Client)
