@@ -9,6 +9,8 @@ API_CopyObject.html; ranges: RFC 9110, 14.
 
 from __future__ import annotations
 
+from functools import partial
+
 from .errors import InvalidResponse, printable
 from .s3 import Value
 
@@ -110,8 +112,9 @@ def stored(request: Request, sent: Mapping[str, str], headers: Mapping[str, str]
     """The object that a PUT made of `size` bytes and the headers `sent`; InvalidResponse where S3 did not answer."""
     if "etag" not in headers:
         raise InvalidResponse("the answer has no entity tag: this is no S3 server, or something answers in its place")
-    own = {name: value for name, value in headers.items() if name != "content-length"}
-    return described(request, {**sent, **own}, size)
+    found = {name: value for name, value in headers.items() if name not in ("content-length", "content-type")}
+    found.update((name, sent[name]) for name in sent if name == "content-type" or name.startswith("x-amz-meta-"))
+    return described(request, found, size)
 
 
 def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple[ObjectInfo, int]:
@@ -121,7 +124,7 @@ def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple
     not the one asked for, and for a whole object in place of a range.
     """
     length = content_length(headers)
-    if length is None:
+    if length is None or "transfer-encoding" in headers:
         raise InvalidResponse(
             "the answer has no Content-Length, so a body cut short could not be told from a whole one",
             hint="A proxy that compresses or re-chunks objects does this: go past it.",
@@ -173,7 +176,7 @@ def parse_time(text: str | None) -> datetime | None:
             return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
         fields = parsedate_tz(text)
         return None if fields is None else epoch + timedelta(seconds=mktime_tz(fields))
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: parsedate_tz before Python 3.9
         return None
 
 
@@ -190,9 +193,9 @@ def parse_xml(body: bytes, expected: str) -> Element:
 
     parser = XMLParser(target=Builder())  # noqa: S314 - no DOCTYPE, no entities, and the size is bounded
     try:
-        parser.feed(body)
+        parser.feed(body.lstrip())
         root: Element = parser.close()
-    except ParseError as error:
+    except (ParseError, ValueError, LookupError) as error:  # the latter two: an encoding that Python cannot read
         raise InvalidResponse(f"the answer is not the XML that S3 promises ({error})") from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -209,7 +212,9 @@ def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
 
     root = parse_xml(body, "ListBucketResult")
     # Keys are decoded only when the answer says that they are encoded: some stores ignore what was asked.
-    decode = unquote_plus if root.findtext("EncodingType") == "url" else str
+    # A key that is no UTF-8 keeps its bytes as surrogates, which no request takes: it is shown, never mistaken.
+    encoded = root.findtext("EncodingType") == "url"
+    decode = partial(unquote_plus, errors="surrogateescape") if encoded else str
     entries = [ListedObject(decode(item.findtext("Prefix") or "")) for item in root.findall("CommonPrefixes")]
     for item in root.findall("Contents"):
         size = _whole_number("Size", item.findtext("Size") or "")

@@ -1,7 +1,7 @@
 """`SigV4Auth`: `requests.get(url, auth=SigV4Auth(...))` for any service that speaks AWS Signature Version 4.
 
-It signs what `requests` has prepared, and that is its limit: by then a URL has lost its `..` segments and its
-fragment. For S3 keys as they are, use `S3Client`.
+It signs what `requests` has prepared, and that is its limit: `requests` resolves `..` segments, and some versions
+shorten `//` at the beginning of a path. For S3 keys as they are, use `S3Client`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import time
 
-from .s3 import check_region
+from .body import BLOCK
+from .s3 import check_header, check_scope_name
 from .sigv4 import (
     EMPTY_SHA256,
+    S3_SERVICES,
     UNSIGNED_PAYLOAD,
     Credentials,
     Scope,
@@ -25,12 +27,14 @@ from .sigv4 import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from requests import PreparedRequest, Response
 
 # What is signed beside x-amz-*: proxies and http.client may add or change any other header on the way.
 _SIGNED = frozenset(["content-md5", "content-type", "range"])
-_ADDED = ("Authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token")
+# A signature's own headers: an older one's are dropped before, and on a redirect.
+_TAKEN = ("Authorization", "x-amz-date", "x-amz-security-token")
 
 
 class SigV4Auth:
@@ -38,8 +42,8 @@ class SigV4Auth:
 
     Signed are host, content-type, content-md5, range and x-amz-*. For S3 the path is encoded as S3 signs it, and for
     all the query is put into its canonical form, in the request itself, so that what is signed is what is sent. The
-    body must be bytes, text, a seekable binary file, or absent: ValueError for a stream, whose hash is not known;
-    give it the header `x-amz-content-sha256` yourself (https: `UNSIGNED-PAYLOAD`) where the service allows that.
+    body must be bytes, text (sent as UTF-8), a seekable binary file, or absent: ValueError for a stream, whose hash
+    is not known; give it the header `x-amz-content-sha256` yourself (https: `UNSIGNED-PAYLOAD`) where the service allows that.
 
     A signature is for one URL: on a redirect, to whichever host, nothing of it is carried along.
     """
@@ -48,33 +52,29 @@ class SigV4Auth:
         if not isinstance(credentials, Credentials):
             raise TypeError(f"credentials must be Credentials, not {type(credentials).__name__}")
         self._credentials = credentials
-        self._region = check_region(region)
-        self._service = check_region(service)
+        self._region = check_scope_name("region", region)
+        self._service = check_scope_name("service", service)
         self._clock: Callable[[], float] = time.time
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign `request`, in place."""
-        from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit, urlunsplit  # noqa: PLC0415 - not at import time
-
-        for name in _ADDED[:1] + _ADDED[2:]:
+        for name in _TAKEN:
             request.headers.pop(name, None)
-        parts = urlsplit(request.url or "")
-        path = parts.path or "/"
-        if self._service == "s3":
-            path = uri_encode_path(unquote_to_bytes(path))
-        # surrogateescape carries bytes that are no UTF-8 through, a plus sign means a blank.
-        pairs = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
-        query = canonical_query(
-            (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")) for name, value in pairs
-        )
-        request.url = urlunsplit((parts.scheme, parts.netloc, path, query, ""))
-        payload_hash = request.headers.get("x-amz-content-sha256") or _payload_hash(request)
-        if self._service == "s3":
+        url, path, query = _canonical_url(request.url or "", self._service)
+        request.url = url
+        if isinstance(request.body, str):  # what it would be encoded to differs between versions of urllib3
+            request.body = request.body.encode("utf-8")
+            request.headers["Content-Length"] = str(len(request.body))
+        payload_hash = _text(request.headers.get("x-amz-content-sha256", "")) or _payload_hash(request)
+        if self._service in S3_SERVICES:
             request.headers["x-amz-content-sha256"] = payload_hash
-        headers = [("host", request.headers.get("host") or _host(parts.scheme, parts.netloc))]
+        # Host is said, not left to http.client: the two disagree on a dot at its end, or on a port behind a proxy.
+        request.headers["Host"] = host = _text(request.headers.get("Host", "")) or _host(url)
+        headers = [("host", host)]
         for name, value in request.headers.items():
             if name.lower() in _SIGNED or name.lower().startswith("x-amz-"):
                 headers.append((name, _text(value)))
+                check_header(*headers[-1])
         scope = Scope(format_timestamp(self._clock()), self._region, self._service)
         uri = canonical_uri(path, self._service)
         added = sign_headers(self._credentials, scope, request.method or "", uri, query, headers, payload_hash)
@@ -90,7 +90,7 @@ def _forget_signature(response: Response, **_: object) -> None:
     # `requests` copies the headers of this very request for the next one, and drops Authorization for another host,
     # but not the session token.
     if response.is_redirect:
-        for name in _ADDED:
+        for name in (*_TAKEN, "x-amz-content-sha256", "Host"):
             response.request.headers.pop(name, None)
 
 
@@ -98,19 +98,38 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
 
 
-def _host(scheme: str, netloc: str) -> str:
-    """Host as http.client sends it: without user name, without the scheme's own port."""
-    host = netloc.rpartition("@")[2].lower()
+def _canonical_url(url: str, service: str) -> tuple[str, str, str]:
+    """The URL to send instead of `url`, its path, and its canonical query."""
+    from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit, urlunsplit  # noqa: PLC0415 - not at import time
+
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    if service in S3_SERVICES:
+        path = uri_encode_path(unquote_to_bytes(path))
+    # surrogateescape carries bytes that are no UTF-8 through; a plus sign means a blank.
+    pairs = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    query = canonical_query((_bytes(name), _bytes(value)) for name, value in pairs)
+    return urlunsplit((parts.scheme, parts.netloc, path, query, "")), path, query
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _host(url: str) -> str:
+    """Host as RFC 9110, 7.2 wants it: without user name, without the scheme's own port."""
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2].lower()
     standard = {"http": ":80", "https": ":443"}.get(scheme, "")
     return host[: -len(standard)] if standard and host.endswith(standard) else host
 
 
 def _payload_hash(request: PreparedRequest) -> str:
-    body = request.body
+    body: Any = request.body
     if body is None:
         return EMPTY_SHA256
-    if isinstance(body, (bytes, bytearray, str)):
-        return hashlib.sha256(body.encode("utf-8") if isinstance(body, str) else body).hexdigest()
+    if isinstance(body, (bytes, bytearray)):
+        return hashlib.sha256(body).hexdigest()
     if not (hasattr(body, "read") and hasattr(body, "seek")) or "Transfer-Encoding" in request.headers:
         raise ValueError(
             f"a stream has no hash to sign: give bytes, a file, or x-amz-content-sha256: {UNSIGNED_PAYLOAD}"
@@ -118,9 +137,11 @@ def _payload_hash(request: PreparedRequest) -> str:
     digest = hashlib.sha256()
     start = body.tell()
     while True:
-        block = body.read(1 << 20)
+        block = body.read(BLOCK)
         if not block:
             break
-        digest.update(block if isinstance(block, bytes) else block.encode("utf-8"))
+        if isinstance(block, str):
+            raise TypeError("a text file cannot be signed: open it with 'rb'")
+        digest.update(block)
     body.seek(start)
     return digest.hexdigest()

@@ -45,6 +45,8 @@ class Body:
         except (OSError, ValueError) as error:
             # As an OSError it would pass for trouble with the network; ValueError: the file was closed.
             raise SourceError(f"the source could not be read: {error}") from error
+        if len(block) > wanted:  # what is too much would stand before the next request on the connection
+            raise SourceError(f"the source gave {len(block)} bytes when asked for {wanted}")
         if not block:
             raise SourceError(f"the source ended {self.remaining} bytes before the {self.size} that it had at first")
         self.remaining -= len(block)

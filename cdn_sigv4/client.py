@@ -96,10 +96,11 @@ class S3Client:
     ) -> ObjectInfo:
         """Store `body` (at most 5 GiB) under `key`, in place of what is there.
 
-        `body`: a bytes-like object, a binary file (from its position on), or an iterable of bytes, which is copied
-        first. `metadata`: text to text, printable ASCII, 2 KiB in all. `headers`: any others that S3 keeps or obeys
-        (cache-control, content-encoding, tagging, encryption …). `if_none_match="*"`: only where no such key is;
-        `if_match`: only in place of this entity tag; else PreconditionFailed.
+        `body`: a bytes-like object, a binary file (from its position on: rewind one that was just written), or an
+        iterable of bytes, which is copied first. `metadata`: text to text, printable ASCII, 2 KiB in all. `headers`:
+        any others that S3 keeps or obeys (cache-control, content-encoding, tagging, encryption …).
+        `if_none_match="*"`: only where no such key is; `if_match`: only in place of this entity tag; else
+        PreconditionFailed.
 
         OutcomeUnknown when the whole body was sent and the answer was lost; SourceError when it could not be read.
         """
@@ -165,9 +166,11 @@ class S3Client:
     ) -> ObjectInfo:
         """Copy an object of at most 5 GiB within the store.
 
-        The copy keeps content type and metadata; where either is given, both are taken from here instead.
+        The copy keeps all that describes the source. Where `content_type`, `metadata` or a header such as
+        cache-control is given, all of that is taken from here instead, and what is not given is dropped.
         """
         replaced = content_type is not None or metadata is not None
+        replaced = replaced or any(not name.lower().startswith("x-amz-") for name in headers or ())
         described = {
             **s3.object_headers(content_type, metadata, headers),
             "x-amz-copy-source": s3.copy_source(source_bucket, source_key, source_version_id),
@@ -195,18 +198,16 @@ class S3Client:
         return self._pages(s3.Request("GET", bucket, query=query))
 
     def _pages(self, request: Request) -> Iterator[ListedObject]:
-        seen = None
+        seen: set[str] = set()
         while True:
             answer, text = self._exchange.ask(request)
             entries, token = self._exchange.understood(request, answer, lambda: answers.parse_list(text))  # noqa: B023
             yield from entries
             if token is None:
                 return
-            if token == seen:
-                raise about(
-                    request, InvalidResponse("the list goes round in a circle: its next page is the last one again")
-                )
-            seen = token
+            if token in seen:
+                raise about(request, InvalidResponse("the list goes round in a circle: a page comes again"))
+            seen.add(token)
             query = {**request.query, "continuation-token": token}
             request = s3.Request("GET", request.bucket, query=query)
 

@@ -74,7 +74,7 @@ def diagnose(
     """The exception for an answer that is an error.
 
     `headers` with lower-case names, `body` at most `MAX_ERROR_BYTES` of the answer's; `now` is this machine's
-    time when the request was signed, in seconds since 1970, `region` the one that it was signed for.
+    time, in seconds since 1970, `region` the one that it was signed for.
     """
     from http.client import responses  # noqa: PLC0415 - not at import time; whoever got an answer has it loaded
 
@@ -160,10 +160,10 @@ def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
         return None
     if request.method in ("GET", "HEAD") and request.key is not None:
         return (
-            "The key may not read this object (s3:GetObject); or there is no such object,"
-            " which a key without s3:ListBucket is not told."
+            "The access key may not read this object (s3:GetObject); or there is no such object,"
+            " which one without s3:ListBucket is not told."
         )
-    return "The key's policy does not allow this."
+    return "The access key's policy does not allow this, or the request was anonymous."
 
 
 def _stranger_hint(body: bytes) -> str | None:

@@ -30,8 +30,8 @@ class Endpoint:
         try:
             parts = urlsplit(url if "://" in url else f"https://{url}")
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"the endpoint is not a URL such as https://minio.example:9000 ({error})") from None
+        except ValueError:
+            raise ValueError("the endpoint is not a URL such as https://minio.example:9000") from None
         if parts.username is not None or parts.password is not None:
             raise ValueError("the endpoint must not carry a user name or password: give keys as credentials")
         if parts.scheme not in ("http", "https"):
@@ -70,5 +70,6 @@ def _authority(scheme: str, host: str, port: int | None) -> str:
 
 
 def is_ip_address(host: str) -> bool:
-    """Whether a host name is an IPv6 or IPv4 address, or looks so much like one that it cannot be a name."""
-    return ":" in host or host.replace(".", "").isdigit()
+    """Whether a host name is an IPv6 or a dotted IPv4 address."""
+    groups = host.split(".")
+    return ":" in host or (len(groups) == 4 and all(group.isdigit() for group in groups))

@@ -11,7 +11,7 @@ import time
 
 from . import answers, s3
 from .diagnosis import MAX_ERROR_BYTES, diagnose
-from .errors import CDNError
+from .errors import CDNError, SourceError
 from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .body import Body
     from .endpoint import Endpoint
-    from .s3 import Request
+    from .s3 import Request, SignedRequest
     from .wire import Answer, Wire
 
     T = TypeVar("T")
@@ -53,7 +53,7 @@ class Exchange:
         if not sign_payload and endpoint.scheme != "https":
             raise ValueError("sign_payload=False needs https: over http nothing else protects the body on its way")
         self.endpoint = endpoint
-        self.region = s3.check_region(region)
+        self.region = s3.check_scope_name("region", region)
         self.clock = clock
         self._credentials = credentials
         self._sign_payload = sign_payload
@@ -64,22 +64,26 @@ class Exchange:
 
     def send(self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)) -> Answer:
         """The answer, its body unread, if its status is one of `success`; else the typed error that it means."""
-        now = self.clock()
+        try:
+            answer = self._connected().send(request, self._signed(request, body), body)
+        except SourceError as error:
+            raise about(request, error) from error.__cause__
+        if answer.status in success:
+            return answer
+        raise self._diagnosed(request, answer, answer.read_some(MAX_ERROR_BYTES))
+
+    def _signed(self, request: Request, body: Body | None) -> SignedRequest:
         payload_hash = EMPTY_SHA256
-        if body is not None:
+        if body is not None:  # hashed before the clock is read: a large body takes its time
             payload_hash = body.sha256() if self._sign_payload else UNSIGNED_PAYLOAD
-        signed = s3.signed(
+        return s3.signed(
             request,
             self.endpoint,
             self._credentials,
             region=self.region,
-            timestamp=format_timestamp(now),
+            timestamp=format_timestamp(self.clock()),
             payload_hash=payload_hash,
         )
-        answer = self._connected().send(request, signed, body)
-        if answer.status in success:
-            return answer
-        raise self._diagnosed(request, answer, answer.read_some(MAX_ERROR_BYTES), now)
 
     def ask(
         self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)
@@ -88,7 +92,7 @@ class Exchange:
         answer = self.send(request, body, success)
         text = self.understood(request, answer, lambda: answer.read_all(answers.MAX_XML_BYTES))
         if b"<Error" in text[:200]:
-            raise self._diagnosed(request, answer, text, self.clock())
+            raise self._diagnosed(request, answer, text)
         return answer, text
 
     def understood(self, request: Request, answer: Answer, parse: Callable[[], T]) -> T:
@@ -112,7 +116,8 @@ class Exchange:
             expires_in=expires_in,
         )
 
-    def _diagnosed(self, request: Request, answer: Answer, text: bytes, now: float) -> CDNError:
+    def _diagnosed(self, request: Request, answer: Answer, text: bytes) -> CDNError:
+        now = self.clock()  # not the time of the signature: a long upload is no wrong clock
         return diagnose(request, self.endpoint, answer.status, answer.headers, text, region=self.region, now=now)
 
     def _connected(self) -> Wire:

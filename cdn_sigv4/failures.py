@@ -37,7 +37,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 # What happened, in plain words, and what to do: the first line that has one of the causes holds. {text} is the
-# innermost cause's own. The first four can only happen before the request was sent.
+# innermost cause's own.
 _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] = (
     ((ProxyError,), "the proxy could not be reached or refused ({text})", None),
     ((gaierror,), "the host name of {authority} does not resolve", "Check the endpoint, or the network."),
@@ -50,7 +50,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] =
     ((ConnectionRefusedError,), "{authority} refuses the connection", "Is the server running, and is this its port?"),
     ((NewConnectionError,), "no connection to {authority}: {text}", None),
     ((ConnectTimeoutError,), "no connection to {authority} within {connect:g} s", None),
-    ((ReadTimeoutError, SocketTimeout), "no byte moved for {stall:g} s", None),
+    ((ReadTimeoutError, SocketTimeout), "no byte moved for {stall:g} s ({connect:g} s while connecting)", None),
     (
         (RemoteDisconnected, IncompleteRead, ConnectionResetError, BrokenPipeError),
         "{authority} closed the connection before its answer was complete",
@@ -58,7 +58,8 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] =
     ),
     ((BaseException,), "{text}", None),
 )
-_UNSENT = (ProxyError, gaierror, SSLCertVerificationError, NewConnectionError, ConnectTimeoutError)
+# Where a request has no body to tell by: these happen before anything is sent.
+_UNSENT = (gaierror, SSLCertVerificationError, NewConnectionError, ConnectTimeoutError)
 
 
 def transport_error(
@@ -69,6 +70,9 @@ def transport_error(
     text, hint = next((t, h) for kinds, t, h in _FAILURES if any(isinstance(cause, kinds) for cause in causes))
     innermost = str(causes[-1]) or type(causes[-1]).__name__
     text = text.format(authority=signed.authority, connect=timeout[0], stall=timeout[1], text=innermost)
-    unsent = any(isinstance(cause, _UNSENT) for cause in causes) or (body is not None and body.remaining > 0)
-    kind = TransportError if unsent or request.method in ("GET", "HEAD") else OutcomeUnknown
+    if body is not None and body.size:
+        sent = body.remaining == 0
+    else:
+        sent = not any(isinstance(cause, _UNSENT) for cause in causes)
+    kind = OutcomeUnknown if sent and request.method not in ("GET", "HEAD") else TransportError
     return kind(printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint)

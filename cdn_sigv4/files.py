@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 # Names that are devices on Windows in any folder, with any ending (Microsoft, "Naming Files, Paths, and Namespaces").
 _WINDOWS_DEVICES = frozenset(
-    ["con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³")]
+    [
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        "conin$",
+        "conout$",
+        *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³"),
+    ]
 )
 _WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
 
@@ -25,9 +33,8 @@ _WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
 def confined_path(folder: str, key: str, *, windows: bool = os.name == "nt") -> str:
     """The path below `folder` at which `key` is kept, a folder for each `/` in it.
 
-    ValueError for a key that would leave the folder, or that would share its file with another key: absolute, with a
-    drive letter, empty, `.` or `..` segments, NUL, through a symbolic link, or (on Windows) what that system reads
-    in its own way.
+    ValueError for a key that would leave the folder, or be another key's path too: absolute, with a drive letter,
+    empty, `.` or `..` segments, NUL, through a symbolic link, or (on Windows) what that system reads in its own way.
     """
     segments = key.split("/")
     if key[1:2] == ":" and key[:1].isalpha():
@@ -42,11 +49,10 @@ def confined_path(folder: str, key: str, *, windows: bool = os.name == "nt") -> 
         reason = "is no file name on Windows"
     else:
         reason = None
-    path = folder
-    for segment in [] if reason else segments[:-1]:
-        path = os.path.join(path, segment)
-        if os.path.islink(path):
-            reason = f"leads through the symbolic link {path!r}"
+    if reason is None:
+        inside = os.path.join(os.path.realpath(folder), *segments[:-1])
+        if os.path.normcase(os.path.realpath(inside)) != os.path.normcase(inside):
+            reason = "leads through a symbolic link"
     if reason:
         raise ValueError(
             f"the key {key!r} {reason}: it cannot be saved under its own name; name a file with to=, or download_file"
@@ -62,16 +68,17 @@ def _strange_on_windows(segment: str) -> bool:
     )
 
 
-def check_target(path: str) -> None:
-    """OSError unless a file may be put at `path`: a directory, device or pipe is never replaced."""
+def check_target(path: str) -> int | None:
+    """The permissions of the file at `path`, None without one; OSError for a directory, device or pipe there."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        return
+        return None
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "the target is a directory: name a file in it", path)
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "the target is not a regular file", path)
+    return mode & 0o777
 
 
 class Replacement:
@@ -84,13 +91,13 @@ class Replacement:
     """
 
     def __init__(self, path: str, *, make_folders: bool = False, durable: bool = True) -> None:
-        self._path = path
-        self._folder = os.path.dirname(path) or "."
+        self._path = os.path.abspath(path)  # the process may change its folder meanwhile
+        self._folder = os.path.dirname(self._path)
         self._make_folders = make_folders
         self._durable = durable
         self._made: list[str] = []
         self._temporary = ""
-        check_target(path)
+        self._mode = check_target(path)
         if not make_folders and not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "the folder to save into does not exist", self._folder)
 
@@ -100,19 +107,21 @@ class Replacement:
                 self._make(self._folder)
             # Its name cannot be a key's own with an ending (names end at 255 bytes), and no other writer's.
             self._temporary = os.path.join(self._folder, f".cdn-{os.urandom(8).hex()}.tmp")
-            self._file = open(self._temporary, "xb")
+            self._file = open(self._temporary, "xb", opener=self._opener)
         except BaseException:
             self._discard()
             raise
         return self._file
 
+    def _opener(self, path: str, flags: int) -> int:
+        # A private file's successor is private from its first byte.
+        return os.open(path, flags, 0o666 if self._mode is None else self._mode & 0o700)
+
     def commit(self) -> None:
         """Make what was written the file at `path`."""
         self._file.flush()
-        try:
-            os.chmod(self._temporary, os.stat(self._path).st_mode & 0o777)
-        except FileNotFoundError:
-            pass
+        if self._mode is not None:
+            os.chmod(self._temporary, self._mode)
         if self._durable:
             os.fsync(self._file.fileno())
         self._file.close()
@@ -165,8 +174,13 @@ def _parent(folder: str) -> str:
 def _sync_folder(folder: str) -> None:
     if os.name == "nt":  # a folder cannot be opened there; NTFS journals the rename
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # The file is in place; a folder that may not be read, or a file system without this call, undoes nothing.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise

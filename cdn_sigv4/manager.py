@@ -76,10 +76,19 @@ class CDNManager:
         session: Session | None = None,
         durable: bool = True,
     ) -> None:
-        def client(access_key: str, secret: str) -> S3Client:
+        if not isinstance(credentials, CDNCredentials):
+            raise TypeError(f"credentials must be CDNCredentials, not {type(credentials).__name__}")
+        if not callable(on_error):
+            raise TypeError("on_error must be callable with the exception; to ignore errors give a function that does")
+
+        def client(user: str, access_key: str, secret: str) -> S3Client:
+            try:
+                keys = Credentials(access_key, secret)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{user}: {error}") from None
             return S3Client(
                 credentials.host,
-                Credentials(access_key, secret),
+                keys,
                 region=credentials.region,
                 addressing=addressing,
                 timeout=timeout,
@@ -88,8 +97,8 @@ class CDNManager:
                 session=session,
             )
 
-        self.uploader = client(credentials.uploader_access_key, credentials.uploader_access_secret)
-        self.downloader = client(credentials.downloader_access_key, credentials.downloader_access_secret)
+        self.uploader = client("uploader", credentials.uploader_access_key, credentials.uploader_access_secret)
+        self.downloader = client("downloader", credentials.downloader_access_key, credentials.downloader_access_secret)
         self._on_error = on_error
         self._durable = durable
 
@@ -98,8 +107,7 @@ class CDNManager:
         try:
             self.uploader.put_object(bucket, filename, file_bytes)
         except Exception as error:  # noqa: BLE001 - the façade's promise
-            self._on_error(error)
-            return False
+            return self._failed(error)
         return True
 
     def download(self, bucket: str, filename: str, *, to: Path | None = None) -> bool:
@@ -112,9 +120,15 @@ class CDNManager:
             path = confined_path(os.curdir, filename) if to is None else to
             self.downloader.download_file(bucket, filename, path, make_folders=True, durable=self._durable)
         except Exception as error:  # noqa: BLE001 - the façade's promise
-            self._on_error(error)
-            return False
+            return self._failed(error)
         return True
+
+    def _failed(self, error: Exception) -> bool:
+        try:
+            self._on_error(error)
+        except UnicodeEncodeError:  # the output cannot show the key's letters
+            print(ascii(str(error)))  # noqa: T201 - the façade's promise
+        return False
 
     def close(self) -> None:
         """Close the connections of both clients; a later call opens new ones."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
             """Give the connection up."""
 
 
+_MOST = 64 << 20  # bytes asked for at once: what the server says of the length is no reason to reserve memory
+
+
 class ObjectReader(io.BufferedIOBase):
     """A binary file without seek: `read`, `readinto`, a context manager, and iteration in blocks of up to 1 MiB.
 
@@ -48,7 +51,7 @@ class ObjectReader(io.BufferedIOBase):
         wanted = self._left if amount is None or amount < 0 else min(amount, self._left)
         blocks = []
         while wanted:
-            blocks.append(self._block(wanted))
+            blocks.append(self._block(min(wanted, _MOST)))
             wanted -= len(blocks[-1])
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
@@ -58,8 +61,13 @@ class ObjectReader(io.BufferedIOBase):
         return self._block(wanted) if wanted else b""
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._left:
-            yield self._block(min(BLOCK, self._left))
+        return self
+
+    def __next__(self) -> bytes:
+        block = self.read1()
+        if not block:
+            raise StopIteration
+        return block
 
     def _block(self, wanted: int) -> bytes:
         if self.closed:

@@ -94,10 +94,16 @@ class Request(Value):
         self.headers = {name: value for name, value in (headers or {}).items() if value is not None}
         for name, value in self.headers.items():
             check_header(name, value)
+        for name, value in self.query.items():
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be str, not {type(value).__name__}")
+
+    def __repr__(self) -> str:  # without the headers: a customer's encryption key may be among them
+        return f"Request({self.method!r}, {self.bucket!r}, {self.key!r}, {self.query!r})"
 
 
-class SignedRequest(Value):
-    """What is sent: `target` and `headers` are the very strings that were signed."""
+class SignedRequest:
+    """What is sent: `target` and `headers` are the very strings that were signed. No `repr` shows the headers."""
 
     def __init__(self, method: str, scheme: str, authority: str, target: str, headers: dict[str, str]) -> None:
         self.method = method
@@ -253,13 +259,13 @@ def location_constraint(region: str) -> bytes:
     return f'<CreateBucketConfiguration xmlns="{name}">{inner}</CreateBucketConfiguration>'.encode()
 
 
-def check_region(region: str) -> str:
-    """A region's name: letters, digits, '-' and '_', since it is part of the credential scope."""
-    if not isinstance(region, str):
-        raise TypeError(f"the region must be str, not {type(region).__name__}")
-    if not region.isascii() or not region.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"{region!r} is no region: letters, digits, '-' and '_', such as us-east-1")
-    return region
+def check_scope_name(what: str, name: str) -> str:
+    """A region's or a service's name: letters, digits, '-' and '_', since it is part of the credential scope."""
+    if not isinstance(name, str):
+        raise TypeError(f"the {what} must be str, not {type(name).__name__}")
+    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"{name!r} is no {what}: letters, digits, '-' and '_'")
+    return name
 
 
 def byte_range(start: int | None, end: int | None, tail: int | None) -> str | None:

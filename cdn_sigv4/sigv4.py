@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+S3_SERVICES = frozenset(["s3", "s3-object-lambda", "s3-outposts", "s3express"])  # whose paths are signed as sent
 MAX_EXPIRES = 604_800  # seconds, seven days: the longest life of a presigned URL (AWS, sigv4-query-string-auth)
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986, 2.3
@@ -72,6 +73,8 @@ def _credential(name: str, value: str) -> str:
         raise ValueError(
             f"the {name} has a character that cannot stand in a header: only printable ASCII without blanks can"
         )
+    if name == "access key" and ("," in value or "=" in value):
+        raise ValueError("the access key has a ',' or '=', which end it in the Authorization header: MinIO takes none")
     return value
 
 
@@ -115,7 +118,10 @@ def uri_encode_path(path: Text) -> str:
 
 
 def normalise_path(path: str) -> str:
-    """Remove `.`, `..` and empty segments (RFC 3986, 5.2.4): for every service but S3, whose keys may hold them."""
+    """Remove `.`, `..` and empty segments: for every service but S3, whose keys may hold them.
+
+    Like RFC 3986, 5.2.4, but `//` becomes `/`, and a slash at the end stays only where it was sent.
+    """
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -127,7 +133,7 @@ def normalise_path(path: str) -> str:
 
 def canonical_uri(path: str, service: str) -> str:
     """The path as it is signed, from the path as it is sent: kept for S3, normalised and encoded again elsewhere."""
-    return path or "/" if service == "s3" else uri_encode_path(normalise_path(path))
+    return path or "/" if service in S3_SERVICES else uri_encode_path(normalise_path(path))
 
 
 def canonical_query(pairs: Pairs) -> str:

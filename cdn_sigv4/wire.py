@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 from http.client import HTTPException, IncompleteRead
-from ssl import SSLSocket
+from socket import MSG_PEEK, socket
 
+import urllib3
 from requests import PreparedRequest, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
@@ -40,8 +41,12 @@ if TYPE_CHECKING:
     from .body import Body
     from .s3 import Request, SignedRequest
 
+if tuple(int(part) for part in urllib3.__version__.split(".")[:2]) < (1, 26):
+    raise ImportError(f"urllib3 {urllib3.__version__} is too old for cdn_sigv4; type: pip install 'urllib3>=1.26.5'")
+
 USER_AGENT = "cdn-sigv4"
 POOL_SIZE = 32  # connections kept for threads; more threads work, their connections are not kept
+_INTERIM_PEEK = 10  # bytes of an answer that tell an interim one: its version and first digit
 _BLOCK = 64 << 10  # bytes per read of a small answer
 
 
@@ -63,11 +68,9 @@ class _ExactConnection:
 
     def send(self, data: Any) -> None:
         # A server that refuses early (403, 503) answers while the body still goes out, and closes soon after: stop
-        # at once and read what it says. urllib3 takes a broken pipe for just that. TLS sockets are left out, since
-        # they are readable for other reasons (session tickets).
-        early = self._head_sent and not isinstance(self.sock, SSLSocket) and wait_for_read(self.sock, timeout=0)
+        # at once and read what it says. urllib3 takes a broken pipe for just that.
         try:
-            if early:
+            if self._head_sent and self._is_answered():
                 raise BrokenPipeError  # noqa: TRY301
             super().send(data)  # type: ignore[misc]
         except (BrokenPipeError, ConnectionResetError):
@@ -75,7 +78,15 @@ class _ExactConnection:
             raise BrokenPipeError from None
         self._head_sent = True
 
+    def _is_answered(self) -> bool:
+        # Only a plain socket can be asked: TLS is readable for reasons of its own (session tickets). A "100 Continue"
+        # that nobody asked for is no answer yet.
+        if type(self.sock) is not socket or not wait_for_read(self.sock, timeout=0):
+            return False
+        return not self.sock.recv(_INTERIM_PEEK, MSG_PEEK).startswith(b"HTTP/1.1 1")
+
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("buffering", None)  # urllib3 1.26 tries it first, and its TypeError would hide the real cause
         response = super().getresponse(*args, **kwargs)  # type: ignore[misc]
         if self._cut_short and self.sock is not None:
             # Half a request is on this connection: it ends with this answer (which keeps the socket until it is read).
@@ -170,11 +181,17 @@ class Answer:
 
     def read_some(self, limit: int) -> bytes:
         """The first `limit` bytes of an error's body, or as many as come: the status has said the main thing."""
+        body = b""
         try:
-            return self.read_all(limit)
-        except (InvalidResponse, TransportError):
-            self.close()
-            return b""
+            while len(body) < limit:
+                block = self.read(limit - len(body))
+                if not block:
+                    return body
+                body += block
+        except TransportError:
+            return body
+        self.close()
+        return body
 
     def read_all(self, limit: int) -> bytes:
         """The whole of a small body; InvalidResponse for more than `limit` bytes."""
@@ -224,6 +241,8 @@ class Wire:
         ready = self._ready
         if ready is None or ready[0] != os.getpid():
             session = self._given
+            if session is not None and ready is not None:
+                session.close()  # the parent's connections; both processes would read each other's answers
             if session is None:
                 session = Session()
                 adapter = _ExactAdapter(self._timeout[1])
@@ -248,10 +267,17 @@ class Wire:
 
         try:
             response = session.send(prepared, timeout=self._timeout, allow_redirects=False, **settings)
-        except (RequestException, HTTPError, HTTPException, OSError) as error:
+        except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             failure = failed(error)
         else:
-            return Answer(response, failed)
+            if response.status_code >= 200 and not (response.status_code < 300 and body is not None and body.remaining):
+                return Answer(response, failed)
+            # What comes next on this connection belongs to this request: it must not answer another one.
+            response.close()
+            interim = (
+                f"answered {response.status_code} before it had the whole request, or in place of the final answer"
+            )
+            failure = failed(HTTPException(f"{signed.authority} {interim}"))
         raise failure from None  # the cause carries the prepared request, and so the signature and the token
 
     def close(self) -> None:
@@ -263,6 +289,10 @@ class Wire:
 
 def _check_exact(session: Session, prepared: _ExactRequest, proxies: Any) -> None:
     url = prepared.url or ""
+    adapter = session.get_adapter(url)
+    retries = getattr(adapter, "max_retries", None)
+    if any(getattr(retries, name, 0) for name in ("total", "connect", "read", "redirect", "status", "other")):
+        raise ValueError("the given session's adapter repeats requests, with half-read bodies: give it max_retries=0")
     if _sends_absolute(url, proxies):
         try:
             exact = parse_url(url).url == url  # urllib3 reads it again on the way to a proxy (urllib3#4965)
@@ -271,7 +301,7 @@ def _check_exact(session: Session, prepared: _ExactRequest, proxies: Any) -> Non
         if not exact:
             raise ValueError("a plain HTTP proxy would change this key's '.' or '..' segments: use https, or no proxy")
         return
-    request_url = getattr(session.get_adapter(url), "request_url", None)  # an adapter that mocks HTTP has none
+    request_url = getattr(adapter, "request_url", None)  # an adapter that mocks HTTP has none
     if request_url is not None and request_url(prepared, proxies) != prepared.target:
         raise ValueError(
             "the given session's adapter would change this key on its way (psf/requests#6711): give no session"
