@@ -153,7 +153,7 @@ def _content_range(text: str, length: int) -> tuple[int, int]:
     first, _, last = span.partition("-")
     if unit == "bytes":
         begin, end, size = (_whole_number("Content-Range", part) for part in (first, last, total))
-        if end - begin + 1 == length and end < size:
+        if end - begin + 1 == length > 0 and end < size:
             return begin, size
     raise InvalidResponse(
         f"the answer's Content-Range {printable(text, 60)!r} does not fit its Content-Length {length}"
@@ -215,17 +215,24 @@ def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
     # A key that is no UTF-8 keeps its bytes as surrogates, which no request takes: it is shown, never mistaken.
     encoded = root.findtext("EncodingType") == "url"
     decode = partial(unquote_plus, errors="surrogateescape") if encoded else str
-    entries = [ListedObject(decode(item.findtext("Prefix") or "")) for item in root.findall("CommonPrefixes")]
+    entries = [ListedObject(decode(_named(item, "Prefix"))) for item in root.findall("CommonPrefixes")]
     for item in root.findall("Contents"):
         size = _whole_number("Size", item.findtext("Size") or "")
         when = parse_time(item.findtext("LastModified"))
-        entries.append(ListedObject(decode(item.findtext("Key") or ""), size, item.findtext("ETag"), when))
+        entries.append(ListedObject(decode(_named(item, "Key")), size, item.findtext("ETag"), when))
     token = root.findtext("NextContinuationToken")
     if root.findtext("IsTruncated") == "true":
         if not token:
             raise InvalidResponse("the list goes on, but the answer does not say where")
         return sorted(entries, key=_key), token
     return sorted(entries, key=_key), None
+
+
+def _named(item: Element, tag: str) -> str:
+    text = item.findtext(tag)
+    if not text:
+        raise InvalidResponse(f"an entry of the list has no {tag}")
+    return text
 
 
 def _key(entry: ListedObject) -> bytes:
@@ -236,6 +243,8 @@ def parse_copy(request: Request, headers: Mapping[str, str], body: bytes) -> Obj
     """The copy's description. S3 sends the status before it knows the outcome, so the body must name the success."""
     root = parse_xml(body, "CopyObjectResult")
     found = {name: value for name, value in headers.items() if name.startswith("x-amz-")}  # the rest is the XML's own
-    found["etag"] = root.findtext("ETag") or ""
-    found["last-modified"] = root.findtext("LastModified") or ""
+    for name, tag in (("etag", "ETag"), ("last-modified", "LastModified")):
+        text = root.findtext(tag)
+        if text:
+            found[name] = text
     return ObjectInfo(request.bucket, request.key or "", None, found)

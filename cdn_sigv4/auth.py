@@ -43,7 +43,8 @@ class SigV4Auth:
     Signed are host, content-type, content-md5, range and x-amz-*. For S3 the path is encoded as S3 signs it, and for
     all the query is put into its canonical form, in the request itself, so that what is signed is what is sent. The
     body must be bytes, text (sent as UTF-8), a seekable binary file, or absent: ValueError for a stream, whose hash
-    is not known; give it the header `x-amz-content-sha256` yourself (https: `UNSIGNED-PAYLOAD`) where the service allows that.
+    is not known. Where the service allows that, give the header `x-amz-content-sha256` yourself: for a stream its
+    hash, over https also `UNSIGNED-PAYLOAD`.
 
     A signature is for one URL: on a redirect, to whichever host, nothing of it is carried along.
     """
@@ -65,7 +66,7 @@ class SigV4Auth:
         if isinstance(request.body, str):  # what it would be encoded to differs between versions of urllib3
             request.body = request.body.encode("utf-8")
             request.headers["Content-Length"] = str(len(request.body))
-        payload_hash = _text(request.headers.get("x-amz-content-sha256", "")) or _payload_hash(request)
+        payload_hash = _payload_hash(request)
         if self._service in S3_SERVICES:
             request.headers["x-amz-content-sha256"] = payload_hash
         # Host is said, not left to http.client: the two disagree on a dot at its end, or on a port behind a proxy.
@@ -128,9 +129,14 @@ def _payload_hash(request: PreparedRequest) -> str:
     body: Any = request.body
     if body is None:
         return EMPTY_SHA256
+    given = _text(request.headers.get("x-amz-content-sha256", ""))
+    if given == UNSIGNED_PAYLOAD:
+        return given
     if isinstance(body, (bytes, bytearray)):
         return hashlib.sha256(body).hexdigest()
-    if not (hasattr(body, "read") and hasattr(body, "seek")) or "Transfer-Encoding" in request.headers:
+    if not (hasattr(body, "read") and hasattr(body, "seek")):
+        if given:
+            return given
         raise ValueError(
             f"a stream has no hash to sign: give bytes, a file, or x-amz-content-sha256: {UNSIGNED_PAYLOAD}"
         )
@@ -143,5 +149,9 @@ def _payload_hash(request: PreparedRequest) -> str:
         if isinstance(block, str):
             raise TypeError("a text file cannot be signed: open it with 'rb'")
         digest.update(block)
+    if body.tell() == start:  # `requests` would send an empty file chunked (psf/requests#6294)
+        request.body = None
+        request.headers.pop("Transfer-Encoding", None)
+        request.headers["Content-Length"] = "0"
     body.seek(start)
     return digest.hexdigest()

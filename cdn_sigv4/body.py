@@ -15,8 +15,10 @@ from .sigv4 import EMPTY_SHA256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import IO, Any, Protocol, Union
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import IO, Any, Protocol, TypeVar, Union
+
+    T = TypeVar("T")
 
     class _Buffer(Protocol):
         def __len__(self) -> int: ...
@@ -40,11 +42,7 @@ class Body:
         wanted = self.remaining if amount < 0 else min(amount, self.remaining)
         if wanted == 0:
             return b""
-        try:
-            block = self._read(wanted)
-        except (OSError, ValueError) as error:
-            # As an OSError it would pass for trouble with the network; ValueError: the file was closed.
-            raise SourceError(f"the source could not be read: {error}") from error
+        block = _reading(lambda: self._read(wanted))
         if len(block) > wanted:  # what is too much would stand before the next request on the connection
             raise SourceError(f"the source gave {len(block)} bytes when asked for {wanted}")
         if not block:
@@ -54,7 +52,7 @@ class Body:
 
     def rewind(self) -> None:
         """Begin again, for the pass that sends after the one that hashes."""
-        self._seek()
+        _reading(self._seek)
         self.remaining = self.size
 
     def sha256(self) -> str:
@@ -82,15 +80,19 @@ class _MemoryBody(Body):
     """The caller's memory, not copied."""
 
     def __init__(self, view: memoryview) -> None:
+        self._lent = memoryview(b"")
         self._view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
         super().__init__(self._view.nbytes)
 
     def _read(self, amount: int) -> memoryview:
         start = self.size - self.remaining
-        return self._view[start : start + amount]
+        self._lent = self._view[start : start + amount]
+        return self._lent
 
     def close(self) -> None:
-        self._view.release()  # a bytearray cannot be resized while a view on it lives
+        # A bytearray cannot be resized while a view on it lives, and a failure's frames keep the block being sent.
+        self._lent.release()
+        self._view.release()
 
 
 class _FileBody(Body):
@@ -130,14 +132,22 @@ def open_body(source: Any) -> Body:
     except TypeError:
         pass
     if hasattr(source, "read"):
-        if isinstance(source, io.TextIOBase) or isinstance(source.read(0), str):
+        if isinstance(source, io.TextIOBase) or isinstance(_reading(lambda: source.read(0)), str):
             raise TypeError(_not_bytes(source))
         if _can_seek(source):
             return _FileBody(source, own=False)
-        return _spooled(iter(lambda: source.read(BLOCK), b""))
+        return _spooled(iter(lambda: _reading(lambda: source.read(BLOCK)), b""))
     if hasattr(source, "__iter__") and not isinstance(source, dict):
         return _spooled(iter(source))
     raise TypeError(_not_bytes(source))
+
+
+def _reading(step: Callable[[], T]) -> T:
+    """What `step` gives. Its OSError would pass for trouble with the network; ValueError says that a file is closed."""
+    try:
+        return step()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"the source could not be read: {error}") from error
 
 
 def _can_seek(file: IO[bytes]) -> bool:
@@ -156,7 +166,7 @@ def _spooled(blocks: Iterator[Any]) -> Body:
         for block in blocks:
             if isinstance(block, str):
                 raise TypeError(_not_bytes(block))  # noqa: TRY301
-            spool.write(memoryview(block))
+            spool.write(block if isinstance(block, bytes) else memoryview(block).tobytes())
         spool.seek(0)
         return _FileBody(spool, own=True)
     except BaseException:

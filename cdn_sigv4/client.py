@@ -106,7 +106,7 @@ class S3Client:
         """
         described = s3.object_headers(content_type, metadata, headers)
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
-        request = s3.Request("PUT", bucket, key, headers={**described, **conditions})
+        request = s3.object_request("PUT", bucket, key, headers={**described, **conditions})
         payload = open_body(body)
         try:
             answer, _ = self._exchange.ask(request, payload)
@@ -135,22 +135,24 @@ class S3Client:
         """
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
         headers = {"range": s3.byte_range(start, end, tail), **conditions}
-        request = s3.Request("GET", bucket, key, {"versionId": version_id}, headers)
+        request = s3.object_request("GET", bucket, key, {"versionId": version_id}, headers)
         answer = self._exchange.send(request, success=(200, 206))
         info, length = self._exchange.understood(
             request, answer, lambda: answers.received(request, answer.status, answer.headers)
         )
+        if length == 0:
+            answer.read(1)  # finds the end, which keeps the connection
         return ObjectReader(answer, info, length)
 
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """The object's description without its bytes. A HEAD has no body, so errors have little to say."""
-        request = s3.Request("HEAD", bucket, key, {"versionId": version_id})
+        request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
         answer, _ = self._exchange.ask(request)
         return self._exchange.understood(request, answer, lambda: answers.described(request, answer.headers, None))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
         """Delete the object. To delete what is not there is no error."""
-        self._exchange.ask(s3.Request("DELETE", bucket, key, {"versionId": version_id}), success=(204, 200))
+        self._exchange.ask(s3.object_request("DELETE", bucket, key, {"versionId": version_id}), success=(204, 200))
 
     def copy_object(
         self,
@@ -176,7 +178,7 @@ class S3Client:
             "x-amz-copy-source": s3.copy_source(source_bucket, source_key, source_version_id),
             "x-amz-metadata-directive": "REPLACE" if replaced else None,
         }
-        request = s3.Request("PUT", bucket, key, headers=described)
+        request = s3.object_request("PUT", bucket, key, headers=described)
         answer, text = self._exchange.ask(request)
         return self._exchange.understood(request, answer, lambda: answers.parse_copy(request, answer.headers, text))
 
@@ -283,7 +285,7 @@ class S3Client:
         """
         if method not in ("GET", "HEAD", "PUT", "DELETE"):
             raise ValueError(f"a URL can be presigned for GET, HEAD, PUT or DELETE, not {method!r}")
-        return self._exchange.presigned_url(s3.Request(method, bucket, key), expires_in)
+        return self._exchange.presigned_url(s3.object_request(method, bucket, key), expires_in)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

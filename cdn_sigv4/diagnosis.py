@@ -21,6 +21,7 @@ from .errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from .endpoint import Endpoint
     from .s3 import Request
@@ -83,13 +84,13 @@ def diagnose(
     message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body)
     kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)
     hint = (
-        _clock_hint(status, headers.get("date") or found.get("ServerTime"), now)
+        _clock_hint(status, parse_time(headers.get("date")) or parse_time(found.get("ServerTime")), now)
         or _region_hint(found.get("Region") or headers.get("x-amz-bucket-region"), region)
         or (_redirect_hint(headers) if kind is RedirectRefused else None)
         or _signature_hint(code, found, request, endpoint)
         or _HINTS.get(code or "")
-        or _denied_hint(status, code, request)
         or _stranger_hint(body)
+        or _denied_hint(status, code, request)
     )
     return kind(
         message or responses.get(status, "no explanation"),
@@ -117,8 +118,7 @@ def _plain(body: bytes) -> str:
     return "" if text.startswith("<") else text
 
 
-def _clock_hint(status: int, server_time: str | None, now: float) -> str | None:
-    served = parse_time(server_time)
+def _clock_hint(status: int, served: datetime | None, now: float) -> str | None:
     if status != 403 or served is None:
         return None
     behind = served.timestamp() - now
@@ -137,9 +137,12 @@ def _region_hint(theirs: str | None, ours: str) -> str | None:
 
 
 def _redirect_hint(headers: Mapping[str, str]) -> str:
-    # The query may hold a signature, and the rest is the server's word: only its beginning is shown.
-    target = printable(headers.get("location", "").partition("?")[0], 200)
-    return f"Redirects are never followed; if {target or 'the other host'} is the store, give it as the endpoint."
+    # The server's word, shown without what may be a secret: the query, the fragment, a user with a password.
+    location = headers.get("location", "").partition("?")[0].partition("#")[0]
+    scheme, mark, rest = location.partition("://")
+    authority, slash, path = rest.partition("/")
+    shown = printable(f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}", 200)
+    return f"Redirects are never followed; if {shown or 'the other host'} is the store, give it as the endpoint."
 
 
 def _signature_hint(code: str | None, found: Mapping[str, str], request: Request, endpoint: Endpoint) -> str | None:

@@ -148,7 +148,7 @@ def _checked_timeout(timeout: tuple[float, float]) -> tuple[float, float]:
         connect, stall = (float(seconds) for seconds in timeout)
     except (TypeError, ValueError):
         connect = stall = 0.0
-    if not (0 < connect < float("inf") and 0 < stall < float("inf")):
+    if isinstance(timeout, str) or not (0 < connect < float("inf") and 0 < stall < float("inf")):
         raise ValueError(
             f"timeout must be two positive numbers, seconds to connect and seconds without a byte, not {timeout!r}"
         )

@@ -7,6 +7,7 @@ import os
 from .client import S3Client
 from .exchange import DEFAULT_REGION, DEFAULT_TIMEOUT
 from .files import confined_path
+from .s3 import check_key
 from .sigv4 import Credentials
 
 TYPE_CHECKING = False
@@ -117,7 +118,7 @@ class CDNManager:
         letters and symbolic links on the way are refused. The file appears whole or not at all.
         """
         try:
-            path = confined_path(os.curdir, filename) if to is None else to
+            path = confined_path(os.curdir, check_key(filename)) if to is None else to
             self.downloader.download_file(bucket, filename, path, make_folders=True, durable=self._durable)
         except Exception as error:  # noqa: BLE001 - the façade's promise
             return self._failed(error)
@@ -137,6 +138,9 @@ class CDNManager:
 
     def __enter__(self) -> CDNManager:  # noqa: PYI034 - Self needs typing_extensions
         return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a CDNManager is not pickled or copied: it holds secrets. Make one where it is used.")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -69,6 +69,10 @@ class ObjectReader(io.BufferedIOBase):
             raise StopIteration
         return block
 
+    def readlines(self, _hint: int | None = -1, /) -> list[bytes]:
+        """All lines that are left: the inherited one would take the blocks of the iteration for lines."""
+        return list(iter(self.readline, b""))
+
     def _block(self, wanted: int) -> bytes:
         if self.closed:
             raise ValueError("the reader is closed")

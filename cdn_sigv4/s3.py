@@ -102,6 +102,17 @@ class Request(Value):
         return f"Request({self.method!r}, {self.bucket!r}, {self.key!r}, {self.query!r})"
 
 
+def object_request(
+    method: str,
+    bucket: str,
+    key: str,
+    query: Mapping[str, str | None] | None = None,
+    headers: Mapping[str, str | None] | None = None,
+) -> Request:
+    """A request for an object; without a key it would be one for the bucket, and do something else."""
+    return Request(method, bucket, check_key(key), query, headers)
+
+
 class SignedRequest:
     """What is sent: `target` and `headers` are the very strings that were signed. No `repr` shows the headers."""
 

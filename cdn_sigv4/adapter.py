@@ -1,0 +1,179 @@
+"""What lies between `requests` and the socket: a request goes out as it was signed, its answer's head comes whole.
+
+Here are the subclasses of what `requests`, urllib3 and http.client have for this; wire.py uses them where the caller
+gives no session. The behaviour that each method changes is named beside it.
+"""
+
+from __future__ import annotations
+
+from http.client import HTTPResponse, IncompleteRead
+from socket import MSG_PEEK, socket
+from ssl import SSLError
+
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import select_proxy
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.wait import wait_for_read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from requests import Response
+
+    from .body import Body
+    from .s3 import SignedRequest
+
+USER_AGENT = "cdn-sigv4"
+POOL_SIZE = 32  # connections kept for threads; more threads work, their connections are not kept
+_INTERIM_PEEK = 10  # bytes of an answer that tell an interim one: its version and first digit
+
+
+class ExactRequest(PreparedRequest):
+    """A prepared request that nothing prepares: all of it was decided where it was signed."""
+
+    def __init__(self, signed: SignedRequest, body: Body | None) -> None:
+        super().__init__()
+        self.method = signed.method
+        self.url = signed.url
+        self.target = signed.target
+        self.headers = CaseInsensitiveDict(signed.headers)
+        self.headers["Accept-Encoding"] = "identity"
+        self.headers["User-Agent"] = USER_AGENT
+        if body is not None:
+            self.headers["Content-Length"] = str(body.size)
+            # An empty reader would go out chunked; no body and a length of 0 is what S3 wants.
+            self.body = body if body.size else None  # type: ignore[assignment]
+        self.hooks = {"response": [_forget_location]}
+
+    @property
+    def path_url(self) -> str:
+        """The signed target, not what could be read from the URL."""
+        return self.target
+
+
+def _forget_location(response: Response, **_: object) -> None:
+    # Even with allow_redirects=False, `requests` reads a redirect's whole body, of any size, to prepare what would
+    # come next. Without Location it is an answer like any other.
+    if "location" in response.headers:
+        response.headers["x-cdn-location"] = response.headers.pop("location")
+
+
+class _LastLine:
+    """A file of which the last line read is remembered."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.line = b""
+
+    def readline(self, limit: int) -> bytes:
+        self.line = self.file.readline(limit)
+        return self.line
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class _WholeHead(HTTPResponse):
+    """http.client takes the end of the connection for the end of the headers: half a head would be a success."""
+
+    def begin(self) -> None:
+        self.fp: Any
+        watched = _LastLine(self.fp)
+        self.fp = watched
+        try:
+            super().begin()
+        finally:
+            if self.fp is watched:
+                self.fp = watched.file
+        if watched.line not in (b"\r\n", b"\n"):
+            raise IncompleteRead(b"")
+
+
+class _ExactConnection:
+    """What is mixed into urllib3's connections: the stall timeout while sending, and an ear for an early answer."""
+
+    stall: float
+    sock: Any
+    _head_sent = False
+    _cut_short = False
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock.settimeout(self.stall)  # until the answer is read, urllib3 leaves the connect timeout on it
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        self._head_sent = self._cut_short = False
+        super().putrequest(*args, **kwargs)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        # A server that refuses early (403, 503) answers while the body still goes out, and closes soon after: stop
+        # at once and read what it says. urllib3 takes a broken pipe for just that.
+        try:
+            if self._head_sent and self._is_answered():
+                raise BrokenPipeError  # noqa: TRY301
+            super().send(data)  # type: ignore[misc]
+        except (BrokenPipeError, ConnectionResetError, SSLError):
+            if not self._head_sent:
+                raise
+            self._cut_short = True
+            raise BrokenPipeError from None
+        self._head_sent = True
+
+    def _is_answered(self) -> bool:
+        # Only a plain socket can be asked: TLS is readable for reasons of its own (session tickets). A "100 Continue"
+        # that nobody asked for is no answer yet.
+        if type(self.sock) is not socket or not wait_for_read(self.sock, timeout=0):
+            return False
+        return not self.sock.recv(_INTERIM_PEEK, MSG_PEEK).startswith(b"HTTP/1.1 1")
+
+    response_class = _WholeHead
+
+    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("buffering", None)  # urllib3 1.26 tries it first, and its TypeError would hide the real cause
+        response = super().getresponse(*args, **kwargs)  # type: ignore[misc]
+        if self._cut_short and self.sock is not None:
+            # Half a request is on this connection: it ends with this answer (which keeps the socket until it is read).
+            self.sock.close()
+            self.sock = None
+        return response
+
+
+class ExactAdapter(HTTPAdapter):
+    """Sends the target of an `ExactRequest` as it stands."""
+
+    def __init__(self, stall: float) -> None:
+        self._pools = {
+            "http": _pool_class(HTTPConnectionPool, stall),
+            "https": _pool_class(HTTPSConnectionPool, stall),
+        }
+        super().__init__(pool_connections=POOL_SIZE, pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of this module's connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Make them so for a proxy too."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        if type(manager).__name__ == "ProxyManager":  # a SOCKS manager has connections of its own
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """The target as it was signed; some versions of `requests` shorten `//` (psf/requests#6711)."""
+        return request.url or "" if sends_absolute(request.url or "", proxies) else request.path_url
+
+
+def _pool_class(base: Any, stall: float) -> Any:
+    connection = type("ExactConnection", (_ExactConnection, base.ConnectionCls), {"stall": stall})
+    return type("ExactPool", (base,), {"ConnectionCls": connection})
+
+
+def sends_absolute(url: str, proxies: Any) -> bool:
+    """Whether the request line carries the whole URL: plain HTTP through an HTTP proxy (RFC 9112, 3.2.2)."""
+    proxy = select_proxy(url, proxies)
+    return proxy is not None and url.startswith("http:") and not proxy.lower().startswith("socks")
