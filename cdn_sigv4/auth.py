@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 
-from .body import BLOCK
+from .body import BLOCK, can_seek
 from .s3 import check_header, check_scope_name
 from .sigv4 import (
     EMPTY_SHA256,
@@ -70,7 +70,10 @@ class SigV4Auth:
         if self._service in S3_SERVICES:
             request.headers["x-amz-content-sha256"] = payload_hash
         # Host is said, not left to http.client: the two disagree on a dot at its end, or on a port behind a proxy.
-        request.headers["Host"] = host = _text(request.headers.get("Host", "")) or _host(url)
+        given = _text(request.headers.get("Host", ""))
+        host = _host(url) if given in ("", getattr(request, "_signed_host", None)) else given
+        if "Transfer-Encoding" not in request.headers:  # requests 2.25 would send a chunked body with two of them
+            request.headers["Host"] = request._signed_host = host  # type: ignore[attr-defined]
         headers = [("host", host)]
         for name, value in request.headers.items():
             if name.lower() in _SIGNED or name.lower().startswith("x-amz-"):
@@ -127,14 +130,14 @@ def _host(url: str) -> str:
 
 def _payload_hash(request: PreparedRequest) -> str:
     body: Any = request.body
-    if body is None:
-        return EMPTY_SHA256
     given = _text(request.headers.get("x-amz-content-sha256", ""))
     if given == UNSIGNED_PAYLOAD:
         return given
+    if body is None:
+        return EMPTY_SHA256
     if isinstance(body, (bytes, bytearray)):
         return hashlib.sha256(body).hexdigest()
-    if not (hasattr(body, "read") and hasattr(body, "seek")):
+    if not (hasattr(body, "read") and can_seek(body)):
         if given:
             return given
         raise ValueError(

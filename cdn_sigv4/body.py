@@ -134,7 +134,7 @@ def open_body(source: Any) -> Body:
     if hasattr(source, "read"):
         if isinstance(source, io.TextIOBase) or isinstance(_reading(lambda: source.read(0)), str):
             raise TypeError(_not_bytes(source))
-        if _can_seek(source):
+        if can_seek(source):
             return _FileBody(source, own=False)
         return _spooled(iter(lambda: _reading(lambda: source.read(BLOCK)), b""))
     if hasattr(source, "__iter__") and not isinstance(source, dict):
@@ -150,7 +150,8 @@ def _reading(step: Callable[[], T]) -> T:
         raise SourceError(f"the source could not be read: {error}") from error
 
 
-def _can_seek(file: IO[bytes]) -> bool:
+def can_seek(file: IO[bytes]) -> bool:
+    """Whether a file can be read again from where it stands; a pipe has the method and cannot."""
     try:
         file.seek(file.tell())
     except (AttributeError, OSError):

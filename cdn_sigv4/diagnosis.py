@@ -137,12 +137,12 @@ def _region_hint(theirs: str | None, ours: str) -> str | None:
 
 
 def _redirect_hint(headers: Mapping[str, str]) -> str:
-    # The server's word, shown without what may be a secret: the query, the fragment, a user with a password.
-    location = headers.get("location", "").partition("?")[0].partition("#")[0]
-    scheme, mark, rest = location.partition("://")
-    authority, slash, path = rest.partition("/")
-    shown = printable(f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}", 200)
-    return f"Redirects are never followed; if {shown or 'the other host'} is the store, give it as the endpoint."
+    # The server's word: of it only the host is shown, neither a path with a signature nor a user with a password.
+    scheme, _, rest = headers.get("location", "").partition("://")
+    for end in "/?#\\":
+        rest = rest.partition(end)[0]
+    host = f"{scheme}://{rest.rpartition('@')[2]}" if rest else "the host that it names"
+    return f"Redirects are never followed; if {printable(host, 200)} is the store, give it as the endpoint."
 
 
 def _signature_hint(code: str | None, found: Mapping[str, str], request: Request, endpoint: Endpoint) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .sigv4 import uri_encode_path
 
 _HOST_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+_IPV6_CHARS = frozenset("0123456789abcdef:.")
 
 
 class Endpoint:
@@ -19,31 +20,24 @@ class Endpoint:
     """
 
     def __init__(self, url: str, addressing: str = "path") -> None:
-        from urllib.parse import unquote_to_bytes, urlsplit  # noqa: PLC0415 - not at import time: 10 ms
-
         if not isinstance(url, str):
             raise TypeError(f"the endpoint must be str, not {type(url).__name__}")
         if addressing not in ("path", "virtual"):
             raise ValueError(f"addressing must be 'path' or 'virtual', not {addressing!r}")
         if not url.isprintable() or " " in url:
             raise ValueError("the endpoint contains a blank or a control character")
-        try:
-            parts = urlsplit(url if "://" in url else f"https://{url}")
-            port = parts.port
-        except ValueError:
-            raise ValueError("the endpoint is not a URL such as https://minio.example:9000") from None
-        if parts.username is not None or parts.password is not None:
+        if "@" in url:
             raise ValueError("the endpoint must not carry a user name or password: give keys as credentials")
-        if parts.scheme not in ("http", "https"):
-            raise ValueError(f"unknown scheme {parts.scheme!r} in the endpoint: use http:// or https://")
-        if parts.query or parts.fragment or "?" in url or "#" in url:
+        if "?" in url or "#" in url:
             raise ValueError("the endpoint must end after its path: no '?' and no '#'")
-        self.scheme = parts.scheme
-        self.authority = _authority(parts.scheme, parts.hostname or "", port)
-        self.base_path = uri_encode_path(unquote_to_bytes(parts.path)).rstrip("/")
-        if {".", ".."} & set(self.base_path.split("/")) or "//" in self.base_path:
-            raise ValueError("the endpoint's path must not contain '.', '..' or '//'")
-        if addressing == "virtual" and is_ip_address(parts.hostname or ""):
+        scheme, mark, rest = url.partition("://")
+        self.scheme = scheme.lower() if mark else "https"
+        if self.scheme not in ("http", "https"):
+            raise ValueError(f"unknown scheme {scheme!r} in the endpoint: use http:// or https://")
+        authority, slash, path = (rest if mark else url).partition("/")
+        self.authority, is_address = _authority(self.scheme, authority.lower())
+        self.base_path = _base_path(slash + path)
+        if addressing == "virtual" and is_address:
             raise ValueError("an IP address has no subdomains for buckets: use addressing='path'")
         self.addressing = addressing
 
@@ -54,19 +48,37 @@ class Endpoint:
         return f"{self.scheme}://{self.authority}{self.base_path}"
 
 
-def _authority(scheme: str, host: str, port: int | None) -> str:
-    """Host and port as the Host header has them: RFC 9112, 3.2, without the scheme's own port (RFC 9110, 4.2.3)."""
-    if ":" in host:
-        if not set(host) <= set("0123456789abcdef:."):
+def _authority(scheme: str, text: str) -> tuple[str, bool]:
+    """Host and port as the Host header has them (RFC 9112, 3.2), and whether the host is an address.
+
+    The scheme's own port is left out (RFC 9110, 4.2.3). Taken apart here, since urlsplit takes more than it should,
+    and not the same in all versions of Python.
+    """
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon:
+        host, port = text, ""
+    if host[:1] == "[" and host[-1:] == "]" and ":" in host:
+        if not set(host[1:-1]) <= _IPV6_CHARS:
             raise ValueError("the endpoint's IPv6 address must be plain, without a zone")
-        host = f"[{host}]"
-    elif not host or not set(host) <= _HOST_CHARS:
+    elif not host or not set(host) <= _HOST_CHARS or host[0] == "." or ".." in host:
         raise ValueError(
-            f"the endpoint's host {host!r} is not a host name; one outside ASCII is written in its xn-- form"
+            f"the endpoint's host {host!r} is not a host name as in https://minio.example:9000; names outside ASCII are"
+            " written in their xn-- form, IPv6 addresses in brackets"
         )
-    if port == 0:
-        raise ValueError("the endpoint's port must be from 1 to 65535")
-    return host if port in (None, {"http": 80, "https": 443}[scheme]) else f"{host}:{port}"
+    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(f"the endpoint's port {port!r} must be from 1 to 65535")
+    own = {"http": 80, "https": 443}[scheme]
+    return (f"{host}:{int(port)}" if port and int(port) != own else host), is_ip_address(host)
+
+
+def _base_path(path: str) -> str:
+    """The path above all buckets, encoded as it is signed, without a slash at its end."""
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - not at import time: 10 ms
+
+    encoded = uri_encode_path(unquote_to_bytes(path) if "%" in path else path).rstrip("/")
+    if {".", ".."} & set(encoded.split("/")) or "//" in encoded:
+        raise ValueError("the endpoint's path must not contain '.', '..' or '//'")
+    return encoded
 
 
 def is_ip_address(host: str) -> bool:

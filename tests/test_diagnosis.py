@@ -1,0 +1,439 @@
+"""From an answer that is an error to the exception: its class, its evidence, and the hint that says what to do.
+
+Traps: 403 from a wrong clock (33), HEAD's errors without a body (27), redirects are refused and their query is not
+shown (11, 35), a Host header that a proxy has changed (12), bodies that are HTML, empty or without namespace (28), the
+wrong region, a console or a TLS port in the place of the store.
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdn_sigv4 import diagnosis
+from cdn_sigv4.endpoint import Endpoint
+from cdn_sigv4.errors import (
+    AccessDenied,
+    NotFound,
+    NotModified,
+    PreconditionFailed,
+    RedirectRefused,
+    ResponseError,
+)
+from cdn_sigv4.s3 import Request
+
+same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+
+NOW = 1_770_091_506.0  # Tue, 03 Feb 2026 04:05:06 GMT
+GET = Request("GET", "models", "a/b")
+PUT = Request("PUT", "models", "a/b")
+ENDPOINT = Endpoint("https://store.example:9000")
+
+
+def diagnose(
+    status: int,
+    headers: dict[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    request: Request = GET,
+    endpoint: Endpoint = ENDPOINT,
+) -> ResponseError:
+    return diagnosis.diagnose(request, endpoint, status, headers or {}, body, region="us-east-1", now=NOW)
+
+
+def xml(namespace: str = "", **fields: str) -> bytes:
+    inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error{namespace}>{inner}</Error>'.encode()
+
+
+# --- class and evidence ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (100, ResponseError),
+        (103, ResponseError),
+        (200, ResponseError),
+        (299, ResponseError),
+        (300, RedirectRefused),
+        (301, RedirectRefused),
+        (302, RedirectRefused),
+        (304, NotModified),
+        (307, RedirectRefused),
+        (308, RedirectRefused),
+        (399, RedirectRefused),
+        (400, ResponseError),
+        (401, AccessDenied),
+        (403, AccessDenied),
+        (404, NotFound),
+        (409, ResponseError),
+        (411, ResponseError),
+        (412, PreconditionFailed),
+        (416, ResponseError),
+        (500, ResponseError),
+        (501, ResponseError),
+        (503, ResponseError),
+        (599, ResponseError),
+    ],
+)
+def test_the_status_decides_the_class(status: int, kind: type[ResponseError]) -> None:
+    """The class follows the status alone; status and place are always there, whatever the body."""
+    for body in (b"", xml(Code="NoSuchKey", Message="m"), b"<html></html>", b"text"):
+        error = diagnose(status, body=body)
+        assert type(error) is kind
+        assert (error.status, error.operation, error.bucket, error.key) == (status, "GET", "models", "a/b")
+
+
+@pytest.mark.parametrize(
+    "namespace", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'], ids=["bare", "namespace"]
+)
+def test_evidence_from_the_body(namespace: str) -> None:
+    """Code, message and request id come from the XML."""
+    error = diagnose(404, body=xml(namespace, Code="NoSuchKey", Message=" The key is not there. ", RequestId="17A"))
+    assert (error.code, error.message, error.request_id) == ("NoSuchKey", "The key is not there.", "17A")
+    assert str(error) == "GET models/a/b: 404 NoSuchKey: The key is not there. [request id 17A]"
+
+
+def test_evidence_from_the_headers() -> None:
+    """A HEAD has no body: MinIO says code and message in headers, the message in quotes."""
+    headers = {
+        "x-minio-error-code": "NoSuchKey",
+        "x-minio-error-desc": '"The specified key does not exist."',
+        "x-amz-request-id": "17A",
+    }
+    error = diagnose(404, headers, request=Request("HEAD", "models", "a/b"))
+    assert (error.code, error.message, error.request_id) == ("NoSuchKey", "The specified key does not exist.", "17A")
+    assert type(error) is NotFound
+
+
+def test_which_evidence_goes_first() -> None:
+    """The body's code and message are nearer to the error, the header's request id is the one in the server's log."""
+    headers = {"x-minio-error-code": "A", "x-minio-error-desc": '"a"', "x-amz-request-id": "1"}
+    error = diagnose(400, headers, xml(Code="B", Message="b", RequestId="2"))
+    assert (error.code, error.message, error.request_id) == ("B", "b", "1")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        pytest.param(404, b"", "Not Found", id="empty: the status in words"),
+        pytest.param(599, b"", "no explanation", id="a status without words"),
+        pytest.param(502, b"upstream connect error", "upstream connect error", id="plain text"),
+        pytest.param(502, b"  a\r\nb\x1b[2J  ", "a  b [2J", id="plain text with controls"),
+        pytest.param(502, b"\xff\xfe\x00", "\ufffd\ufffd ", id="no text"),
+        pytest.param(502, b"x" * 300, "x" * 200 + "…", id="long text"),
+        pytest.param(502, b" <html><body>Bad</body></html>", "Bad Gateway", id="HTML says nothing in one line"),
+        pytest.param(500, b"<Error><Code>X</Code><Mess", "Internal Server Error", id="XML cut short"),
+        pytest.param(500, xml(Code="X"), "Internal Server Error", id="XML without message"),
+        pytest.param(500, b"<Error/>", "Internal Server Error", id="XML without anything"),
+        pytest.param(500, xml(Code="", Message=""), "Internal Server Error", id="XML with empty fields"),
+        pytest.param(500, b"<!DOCTYPE x><Error><Message>m</Message></Error>", "Internal Server Error", id="DOCTYPE"),
+        pytest.param(
+            500, b'<?xml version="1.0" encoding="no-such"?><Error/>', "Internal Server Error", id="odd encoding"
+        ),
+    ],
+)
+def test_message(status: int, body: bytes, message: str) -> None:
+    """The message is the server's one line, and where it has none, the status in words."""
+    error = diagnose(status, body=body)
+    assert error.message == message
+    assert error.request_id is None
+
+
+@same_each_run
+@given(status=st.integers(300, 599), body=st.binary(max_size=200), value=st.text(max_size=50))
+def test_any_answer_is_a_diagnosis(status: int, body: bytes, value: str) -> None:
+    """No status, body or header makes another exception, and the text is one line."""
+    names = ("date", "location", "x-amz-request-id", "x-amz-bucket-region", "x-minio-error-code", "x-minio-error-desc")
+    for content in (body, xml(Message="m") + body):
+        assert str(diagnose(status, dict.fromkeys(names, value), content)).isprintable()
+
+
+# --- hints by code ---------------------------------------------------------------------------------------------------
+
+HINTS = {
+    "InvalidAccessKeyId": (403, "does not know the access key"),
+    "InvalidTokenId": (403, "session token"),
+    "ExpiredToken": (400, "have expired"),
+    "NoSuchBucket": (404, "Create the bucket"),
+    "BucketNotEmpty": (409, "Delete the objects"),
+    "XAmzContentSHA256Mismatch": (400, "damaged on the way"),
+    "XAmzContentChecksumMismatch": (400, "damaged on the way"),
+    "BadDigest": (400, "damaged on the way"),
+    "XMinioInvalidObjectName": (400, "'//'"),
+    "XMinioInvalidResourceName": (400, "'.' or '..'"),
+    "XMinioStorageFull": (507, "disk is full"),
+    "SlowDown": (503, "try again later"),
+    "SlowDownRead": (503, "try again later"),
+    "SlowDownWrite": (503, "try again later"),
+    "XMinioServerNotInitialized": (503, "still starting"),
+    "EntityTooLarge": (400, "5 GiB"),
+    "MissingContentLength": (411, "dropped Content-Length"),
+    "InvalidRange": (416, "no byte in the range"),
+}
+
+
+def test_every_hint_is_tried() -> None:
+    """The table above has every code that the module has a hint for."""
+    assert set(HINTS) == set(diagnosis._HINTS)
+
+
+@pytest.mark.parametrize(("code", "status", "words"), [(code, *rest) for code, rest in HINTS.items()])
+def test_hint_by_code(code: str, status: int, words: str) -> None:
+    """A known code brings its hint, from the body as from MinIO's header, which is all that a HEAD has."""
+    head = Request("HEAD", "models", "a/b")
+    for error in (
+        diagnose(status, body=xml(Code=code, Message="m"), request=PUT),
+        diagnose(status, {"x-minio-error-code": code}, request=head),
+    ):
+        assert error.code == code
+        assert words in error.hint
+        assert error.hint.endswith(".")
+        assert str(error).endswith(f" - {error.hint}")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(404, "NoSuchKey"), (412, "PreconditionFailed"), (500, "InternalError"), (304, ""), (403, "Odd")],
+)
+def test_no_hint_where_nothing_is_known(status: int, code: str) -> None:
+    """A hint that does not know is none."""
+    assert diagnose(status, body=xml(Code=code, Message="m")).hint is None
+
+
+# --- hints by circumstances ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [
+        pytest.param(901, "15 minutes behind the server's", id="just too far behind"),
+        pytest.param(900, "15 minutes behind the server's", id="on the edge"),
+        pytest.param(-900, "15 minutes ahead of the server's", id="on the other edge"),
+        pytest.param(3600, "60 minutes behind the server's", id="an hour behind"),
+        pytest.param(-7200, "120 minutes ahead of the server's", id="two hours ahead"),
+        pytest.param(1029, "17 minutes behind the server's", id="rounded down"),
+        pytest.param(1031, "17 minutes behind the server's", id="rounded up"),
+        pytest.param(-NOW, f"{round(NOW / 60)} minutes ahead of the server's", id="the server's clock stands at 1970"),
+    ],
+)
+@pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "SignatureDoesNotMatch", "AccessDenied"])
+def test_clock_hint(offset: float, words: str, code: str) -> None:
+    """A 403 with a Date far from ours is the clock's fault, whatever the code; the hint says how far, which way."""
+    hint = f"This machine's clock is {words}, 15 are tolerated: set it."
+    assert diagnose(403, {"date": formatdate(NOW + offset, usegmt=True)}, xml(Code=code)).hint == hint
+
+
+def test_clock_hint_from_the_body() -> None:
+    """Without Date the XML's ServerTime tells."""
+    body = xml(Code="RequestTimeTooSkewed", ServerTime="2026-02-03T05:05:06Z")
+    assert "60 minutes behind" in diagnose(403, body=body).hint
+    assert "60 minutes behind" in diagnose(403, {"date": "yesterday"}, body).hint, "nor does an unreadable Date hide it"
+
+
+@pytest.mark.parametrize("offset", [0, 1, -1, 899, -899])
+def test_no_clock_hint_within_what_is_tolerated(offset: float) -> None:
+    """Up to 15 minutes S3 tolerates, so it was something else."""
+    headers = {"date": formatdate(NOW + offset, usegmt=True)}
+    assert "clock" not in diagnose(403, headers, xml(Code="AccessDenied")).hint
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_no_clock_hint_for_another_status(status: int) -> None:
+    """A clock that is off is no reason for anything but a 403."""
+    assert diagnose(status, {"date": formatdate(0, usegmt=True)}, xml(Code="Odd", Message="m")).hint is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        pytest.param(400, {}, xml(Code="AuthorizationHeaderMalformed", Region="eu-west-1"), id="body"),
+        pytest.param(301, {"x-amz-bucket-region": "eu-west-1"}, b"", id="header of a redirect"),
+        pytest.param(
+            403, {"x-amz-bucket-region": "eu-west-1"}, xml(Code="SignatureDoesNotMatch"), id="header of a 403"
+        ),
+    ],
+)
+def test_region_hint(status: int, headers: dict[str, str], body: bytes) -> None:
+    """The region that the server names is the one to give."""
+    hint = "The request was signed for region 'us-east-1', the bucket is in 'eu-west-1': give that as region."
+    assert diagnose(status, headers, body).hint == hint
+
+
+@pytest.mark.parametrize("theirs", ["us-east-1", ""])
+def test_no_region_hint_where_it_is_right(theirs: str) -> None:
+    """The same region, or none, was not the reason."""
+    assert diagnose(400, {"x-amz-bucket-region": theirs}, xml(Code="Odd", Region=theirs)).hint is None
+
+
+def test_a_long_region_is_cut() -> None:
+    """A server's words in a hint are short and on one line."""
+    hint = diagnose(400, {"x-amz-bucket-region": "x" * 5000 + "\x1b"}).hint
+    assert len(hint) < 200
+    assert hint.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        pytest.param("https://h.example/a?X-Amz-Signature=s3cr3t", "https://h.example", id="query"),
+        pytest.param("https://h.example?s3cr3t", "https://h.example", id="query without path"),
+        pytest.param("https://h.example#s3cr3t", "https://h.example", id="fragment"),
+        pytest.param("https://h.example\\s3cr3t", "https://h.example", id="backslash"),
+        pytest.param("https://h.example:9000/s3cr3t", "https://h.example:9000", id="port and path"),
+        pytest.param("https://user:s3cr3t@h.example/", "https://h.example", id="password"),
+        pytest.param("/login/s3cr3t", "the host that it names", id="relative"),
+        pytest.param("?X-Amz-Signature=s3cr3t", "the host that it names", id="query alone"),
+        pytest.param("", "the host that it names", id="empty"),
+        pytest.param(None, "the host that it names", id="none"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirect_hint(location: str | None, shown: str, status: int) -> None:
+    """Of a redirect's target only the host is shown: path and query may hold a signature. It is never followed."""
+    error = diagnose(status, {} if location is None else {"location": location})
+    assert error.hint == f"Redirects are never followed; if {shown} is the store, give it as the endpoint."
+    assert "s3cr3t" not in str(error)
+
+
+def test_redirect_hint_is_short() -> None:
+    """A redirect to a long or hostile target is cut and on one line."""
+    hint = diagnose(301, {"location": "https://h\x1b" + "x" * 5000}).hint
+    assert hint.isprintable()
+    assert len(hint) < 400
+
+
+def test_not_modified_is_no_redirect() -> None:
+    """A 304 needs no hint."""
+    assert diagnose(304, {"location": "https://h/"}).hint is None
+
+
+SEEN = "GET\n/models/a/b\n\nhost:{}\nx-amz-date:20260203T040506Z\n\nhost;x-amz-date\nUNSIGNED-PAYLOAD"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields", "hint"),
+    [
+        pytest.param(
+            ENDPOINT,
+            {"CanonicalRequest": SEEN.format("inner:80")},
+            "A proxy has changed the Host header: signed for store.example:9000, seen as inner:80.",
+            id="another host",
+        ),
+        pytest.param(
+            ENDPOINT,
+            {"CanonicalRequest": SEEN.format("store.example")},
+            "A proxy has changed the Host header: signed for store.example:9000, seen as store.example.",
+            id="the port is lost",
+        ),
+        pytest.param(
+            ENDPOINT,
+            {"CanonicalRequest": SEEN.format("store.example:9000")},
+            "The secret key is wrong for this access key.",
+            id="the same host",
+        ),
+        pytest.param(
+            Endpoint("https://store.example", "virtual"),
+            {"CanonicalRequest": SEEN.format("models.store.example")},
+            "The secret key is wrong for this access key.",
+            id="the same virtual host",
+        ),
+        pytest.param(
+            Endpoint("https://store.example", "virtual"),
+            {"CanonicalRequest": SEEN.format("store.example")},
+            "A proxy has changed the Host header: signed for models.store.example, seen as store.example.",
+            id="the bucket's host is lost",
+        ),
+        pytest.param(
+            ENDPOINT,
+            {},
+            "The secret key is wrong, or a proxy changes the path or the Host header"
+            " (it was signed for store.example:9000).",
+            id="MinIO does not say what it saw",
+        ),
+        pytest.param(
+            ENDPOINT,
+            {"CanonicalRequest": "GET\n/models/a/b"},
+            "The secret key is wrong, or a proxy changes the path or the Host header"
+            " (it was signed for store.example:9000).",
+            id="no host line in what it saw",
+        ),
+    ],
+)
+def test_signature_hint(endpoint: Endpoint, fields: dict[str, str], hint: str) -> None:
+    """Where the server sends back what it saw, its Host tells a wrong secret from a proxy."""
+    error = diagnose(403, body=xml(Code="SignatureDoesNotMatch", Message="m", **fields), endpoint=endpoint)
+    assert type(error) is AccessDenied
+    assert error.hint == hint
+
+
+def test_what_a_proxy_made_of_the_host_is_shown_short() -> None:
+    """The host that the server says it saw is cut and on one line."""
+    body = xml(Code="SignatureDoesNotMatch", CanonicalRequest=SEEN.format("\u202e" + "x" * 5000))
+    hint = diagnose(403, body=body).hint
+    assert len(hint) < 400
+    assert hint.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "words"),
+    [
+        pytest.param(GET, 403, "AccessDenied", "s3:ListBucket is not told", id="GET of an object"),
+        pytest.param(Request("HEAD", "models", "k"), 403, None, "s3:ListBucket is not told", id="HEAD of an object"),
+        pytest.param(GET, 403, None, "s3:GetObject", id="GET without a code"),
+        pytest.param(PUT, 403, "AccessDenied", "policy does not allow", id="PUT"),
+        pytest.param(Request("DELETE", "models", "k"), 403, "AccessDenied", "policy does not allow", id="DELETE"),
+        pytest.param(Request("GET", "models"), 403, "AccessDenied", "policy does not allow", id="list"),
+        pytest.param(Request("HEAD", "models"), 403, None, "policy does not allow", id="HEAD of a bucket"),
+    ],
+)
+def test_denied_hint(request_: Request, status: int, code: str | None, words: str) -> None:
+    """A 403 to a read may mean that there is nothing to read; to anything else it is the policy."""
+    body = b"" if code is None else xml(Code=code, Message="m")
+    assert words in diagnose(status, body=body, request=request_).hint
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_denied_hint_only_for_403(status: int) -> None:
+    """Permissions are not the reason of another status."""
+    assert diagnose(status).hint is None
+
+
+GO = b"Client sent an HTTP request to an HTTPS server.\n"
+HTML = b"<!DOCTYPE html>\n<HTML><head><title>MinIO Console</title></head></HTML>"
+
+
+@pytest.mark.parametrize("request_", [GET, PUT], ids=["GET", "PUT"])
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        pytest.param(400, GO, "begin the endpoint with https://", id="Go's TLS port"),
+        pytest.param(
+            400, b"<html>The plain HTTP request was sent to HTTPS port</html>", "web page", id="nginx's TLS port"
+        ),
+        pytest.param(200, HTML, "MinIO: 9000", id="console"),
+        pytest.param(404, HTML, "is the endpoint the S3 port", id="console 404"),
+        pytest.param(502, b"<html><body>502</body></html>", "web page", id="proxy"),
+        pytest.param(403, HTML, "web page", id="403 of a firewall: no policy of S3's has anything to do with it"),
+    ],
+)
+def test_stranger_hint(status: int, body: bytes, words: str, request_: Request) -> None:
+    """What is no S3 at all is recognised by its body."""
+    assert words in diagnose(status, body=body, request=request_).hint
+
+
+def test_what_go_says_is_the_message() -> None:
+    """Go's own words in plain text are shown, beside the hint."""
+    error = diagnose(400, body=GO)
+    assert error.message == "Client sent an HTTP request to an HTTPS server."
+    assert error.hint == "The server speaks TLS: begin the endpoint with https://."
+
+
+def test_a_stranger_is_known_by_the_beginning_of_its_body() -> None:
+    """An S3 error that quotes HTML far behind is none."""
+    assert diagnose(500, body=b"text " * 300 + b"<html>").hint is None
