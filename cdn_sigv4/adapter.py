@@ -44,7 +44,6 @@ class ExactRequest(PreparedRequest):
         self.headers["User-Agent"] = USER_AGENT
         if body is not None:
             self.headers["Content-Length"] = str(body.size)
-            # An empty reader would go out chunked; no body and a length of 0 is what S3 wants.
             self.body = body if body.size else None  # type: ignore[assignment]
         self.hooks = {"response": [_forget_location]}
 

@@ -71,9 +71,9 @@ class SigV4Auth:
             request.headers["x-amz-content-sha256"] = payload_hash
         # Host is said, not left to http.client: the two disagree on a dot at its end, or on a port behind a proxy.
         given = _text(request.headers.get("Host", ""))
-        host = _host(url) if given in ("", getattr(request, "_signed_host", None)) else given
+        host = _host(url) if given in ("", getattr(request, "signed_host", None)) else given
         if "Transfer-Encoding" not in request.headers:  # requests 2.25 would send a chunked body with two of them
-            request.headers["Host"] = request._signed_host = host  # type: ignore[attr-defined]
+            request.headers["Host"] = request.signed_host = host  # type: ignore[attr-defined]
         headers = [("host", host)]
         for name, value in request.headers.items():
             if name.lower() in _SIGNED or name.lower().startswith("x-amz-"):

@@ -53,7 +53,9 @@ class S3Client:
     anonymous requests. `region`: the one to sign for. `addressing`: "path" (host/bucket) or "virtual" (bucket.host).
     `timeout`: seconds to connect, and seconds without a byte moved. `sign_payload=False` leaves the body out of the
     signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`: a
-    `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is.
+    `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is. Its adapters
+    know neither the timeout while sending, nor an answer that comes early, nor one whose head was cut: those are the
+    own ones' (adapter.py).
 
     ValueError or TypeError for a setting that cannot work. It is not pickled: it holds a secret.
     """

@@ -141,7 +141,8 @@ def _redirect_hint(headers: Mapping[str, str]) -> str:
     scheme, _, rest = headers.get("location", "").partition("://")
     for end in "/?#\\":
         rest = rest.partition(end)[0]
-    host = f"{scheme}://{rest.rpartition('@')[2]}" if rest else "the host that it names"
+    is_url = scheme.lower() in ("http", "https") and rest
+    host = f"{scheme}://{rest.rpartition('@')[2]}" if is_url else "the host that it names"
     return f"Redirects are never followed; if {printable(host, 200)} is the store, give it as the endpoint."
 
 

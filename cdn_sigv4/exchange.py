@@ -91,7 +91,7 @@ class Exchange:
         """The same for an operation with a small answer, which is read; S3 also puts errors into a 200."""
         answer = self.send(request, body, success)
         text = self.understood(request, answer, lambda: answer.read_all(answers.MAX_XML_BYTES))
-        if b"<Error" in text[:200]:
+        if b"<Error" in text.lstrip()[:200]:
             raise self._diagnosed(request, answer, text)
         return answer, text
 

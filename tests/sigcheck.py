@@ -23,7 +23,9 @@ MAX_EXPIRES = 604800  # seconds, seven days; S3 API Reference, X-Amz-Expires
 MAX_SKEW = 900  # seconds, fifteen minutes; S3 error code RequestTimeTooSkewed
 
 # Whatever sits between client and store may rewrite these, so a signature over them breaks on the way.
-NEVER_SIGNED = frozenset(["accept-encoding", "authorization", "connection", "expect", "transfer-encoding", "user-agent"])
+NEVER_SIGNED = frozenset(
+    ["accept-encoding", "authorization", "connection", "expect", "transfer-encoding", "user-agent"]
+)
 SIGNED_IF_PRESENT = frozenset(["content-md5", "content-type", "range"])
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) ([\x21-\x7e]+) HTTP/1\.[01]")
@@ -272,7 +274,9 @@ def _payload_hash(headers: Headers, body: bytes, allow_unsigned: bool) -> str:
     return declared
 
 
-def _canonical_request(method: str, path: bytes, pairs: Pairs, headers: Headers, signed: tuple[str, ...], payload: str) -> str:
+def _canonical_request(
+    method: str, path: bytes, pairs: Pairs, headers: Headers, signed: tuple[str, ...], payload: str
+) -> str:
     query = b"&".join(name + b"=" + value for name, value in sorted(pairs))
     lines = [method, path.decode("ascii"), query.decode("ascii")]
     for name in signed:

@@ -15,7 +15,19 @@ import requests
 from rawserver import MemoryStore, RawServer, make_tls
 
 KEY, SECRET, REGION, BUCKET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1", "bucket"
-AWKWARD = ["ü 1+2=3 %41~.onnx", "/lead", "a//b", "a/../b", "trail ", "%2F", "?x=1#y", "a\x01b", "日本/😀", "&<>\"'", "+"]
+AWKWARD = [
+    "ü 1+2=3 %41~.onnx",
+    "/lead",
+    "a//b",
+    "a/../b",
+    "trail ",
+    "%2F",
+    "?x=1#y",
+    "a\x01b",
+    "日本/😀",
+    "&<>\"'",
+    "+",
+]
 
 
 def boto(endpoint: str, secret: str = SECRET, **more: Any) -> Any:
@@ -184,7 +196,9 @@ def test_clock(store: MemoryStore) -> None:
             client.get_object(Bucket=BUCKET, Key="k")
         client.close()
     assert caught.value.response["Error"]["Code"] == "RequestTimeTooSkewed"
-    assert caught.value.response["ResponseMetadata"]["HTTPHeaders"]["date"] == moment.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert caught.value.response["ResponseMetadata"]["HTTPHeaders"]["date"] == moment.strftime(
+        "%a, %d %b %Y %H:%M:%S GMT"
+    )
 
 
 def test_presigned_over_tls(store: MemoryStore, tmp_path: pathlib.Path) -> None:

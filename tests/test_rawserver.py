@@ -46,7 +46,12 @@ def test_keeps_bytes_and_connection() -> None:
             server.wait_for(4)
     first, second, third, fourth = server.requests
     assert first.head == PLAIN
-    assert (first.method, first.target, first.path, first.query) == ("GET", b"/a/../b%2f?x=%zz", b"/a/../b%2f", b"x=%zz")
+    assert (first.method, first.target, first.path, first.query) == (
+        "GET",
+        b"/a/../b%2f?x=%zz",
+        b"/a/../b%2f",
+        b"x=%zz",
+    )
     assert first.headers == [("host", "h"), ("X-Two", "1"), ("x-two", "2")]
     assert (first.header("X-TWO"), first.header("absent")) == ("1, 2", None)
     assert second.body == b"abc"
@@ -107,7 +112,10 @@ def test_error_in_the_answer_is_raised() -> None:
 SENT = [
     (Answer(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     (Answer(204), b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"),
-    (Answer(599, "Odd", {"A": "1"}, b"x"), b"HTTP/1.1 599 Odd\r\nA: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"),
+    (
+        Answer(599, "Odd", {"A": "1"}, b"x"),
+        b"HTTP/1.1 599 Odd\r\nA: 1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+    ),
     (Answer(body=b"abc", length=9), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nabc"),
     (Answer(body=b"abc", no_length=True), b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"),
     (Answer(body=b"abc", cut_after=1), b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\na"),

@@ -1,0 +1,132 @@
+"""Proves that an answer which comes too early, or behind another, is never taken for a wrong one: traps 18, 20, 29.
+
+A refusal during a large upload is that refusal; after it, after an interim answer and after a closed connection, the
+next request gets its own answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from rawserver import Answer, RawRequest, RawServer, in_turn
+from test_wire_answers import get, xml
+from test_wire_faults import BIG, put_big
+from test_wire_kit import BODY, ETAG, LONG, at_path, client_of, good, lead_to, still_works, tls_of, within
+
+from cdn_sigv4 import AccessDenied, CDNError, ResponseError, TransportError
+
+if TYPE_CHECKING:
+    import pathlib
+
+EARLY: list[tuple[str, dict[str, Any]]] = [
+    ("closes", {"drain": 0}),
+    ("closes-and-says-so", {"drain": 0, "close": True}),
+    ("reads-a-little", {"drain": 1 << 20}),
+    ("reads-on", {"drain": 1 << 30}),
+    ("reads-on-and-closes", {"drain": 1 << 30, "close": True}),
+]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("options", [each[1] for each in EARLY], ids=[each[0] for each in EARLY])
+def test_early_refusals(options: dict[str, Any], scheme: str, tmp_path: pathlib.Path) -> None:
+    """A refusal that comes while 20 MiB are on their way is that refusal, again and again, and no broken pipe."""
+    context, authority = tls_of(tmp_path) if scheme == "https" else (None, None)
+    refusal = Answer(403, body=xml("AccessDenied"), before_body=True, **options)
+    busy = Answer(503, body=xml("SlowDown"), before_body=True, **options)
+    with RawServer(tls=context) as server, client_of(server, verify=authority) as client:
+        for number in range(10):
+            answer, kind = (refusal, AccessDenied) if number % 2 else (busy, ResponseError)
+            server.answer = lambda request, answer=answer: answer
+            with within(8), pytest.raises(ResponseError) as caught:
+                put_big(client)
+            assert type(caught.value) is kind
+            assert caught.value.code == ("AccessDenied" if number % 2 else "SlowDown")
+            still_works(client, server)
+        server.wait_for(30)
+        assert len(at_path(server, b"/bucket/key")) == 10
+
+
+def test_a_refused_upload_stops_early() -> None:
+    """What is left of a refused body is not sent: the client listens while it sends."""
+    with RawServer(lambda request: Answer(403, before_body=True, drain=1 << 30)) as server, client_of(server) as client:
+        with pytest.raises(AccessDenied):
+            put_big(client)
+        still_works(client, server)  # over the same connection this would wait until the server has read all the rest
+        assert not server.requests[0].complete
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_continue_that_nobody_asked_for(scheme: str, tmp_path: pathlib.Path) -> None:
+    """A "100 Continue" in the middle of an upload is no answer: the rest is sent, and the answer is awaited."""
+
+    def encouraging(request: RawRequest) -> Answer:
+        if request.method == "PUT":
+            request.headers.append(("Expect", "100-continue"))  # as if it had been there: the server then says 100
+        return good(request)
+
+    context, authority = tls_of(tmp_path) if scheme == "https" else (None, None)
+    with RawServer(encouraging, tls=context) as server, client_of(server, verify=authority) as client:
+        put_big(client)
+        assert server.requests[0].body == BIG
+        still_works(client, server)
+        assert server.connections == 1
+
+
+def test_an_early_reset_is_no_refusal() -> None:
+    """A reset in the middle of a body is a TransportError: with most of it unsent, the outcome is known."""
+    with RawServer(lambda request: Answer(before_body=True, reset=True)) as server, client_of(server) as client:
+        with pytest.raises(TransportError, match="closed the connection") as caught:
+            put_big(client)
+        assert type(caught.value) is TransportError
+        assert len(server.requests) == 1
+        still_works(client, server)
+
+
+@pytest.mark.parametrize("own_session", [False, True], ids=["", "session"])
+@pytest.mark.parametrize("status", [102, 103, 199])
+def test_the_answer_behind_an_interim_one(status: int, own_session: bool) -> None:
+    """The final answer that follows an interim one, late, is not the answer to the next request."""
+    late = threading.Event()
+    interim = b"HTTP/1.1 %d Early\r\nLink: x\r\n\r\n" % status
+    final = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 5\r\n\r\nfirst"
+    answers = in_turn(Answer(raw=interim + final, delay=late, delay_after=len(interim)), good)
+    timer = threading.Timer(0.2, late.set)
+    with RawServer(answers) as server, requests.Session() as session:
+        with client_of(server, session=session if own_session else None) as client:
+            with pytest.raises(CDNError):
+                get(client)
+            timer.start()
+            with client.get_object("bucket", "second") as reader:
+                assert reader.read() == BODY
+            timer.join(LONG)
+            still_works(client, server)
+
+
+def test_a_connection_that_was_closed_meanwhile() -> None:
+    """A kept connection which the server has closed since is not used: the next request opens another."""
+    with RawServer(lambda request: Answer(headers=ETAG, body=BODY, cut_after=len(BODY))) as server:
+        with client_of(server) as client:
+            for number in range(1, 4):
+                assert get(client) == BODY
+                deadline = time.monotonic() + 10
+                while len(server._sockets) and time.monotonic() < deadline:
+                    pass
+                assert server.connections == number
+            still_works(client, server)
+
+
+def test_connections_are_not_kept_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two buckets in virtual style are two hosts, and so two connections."""
+    with RawServer(good) as server:
+        lead_to(monkeypatch, server, "one.store.test", "two.store.test")
+        with client_of("http://store.test", addressing="virtual") as client:
+            for bucket in ("one", "two", "one", "two"):
+                client.delete_object(bucket, "key")
+        assert [each.header("host") for each in server.requests] == ["one.store.test", "two.store.test"] * 2
+        assert [each.connection for each in server.requests] == [1, 2, 1, 2]

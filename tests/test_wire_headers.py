@@ -1,0 +1,162 @@
+"""Proves which headers go out, which of them are signed, and what Host says: traps 9, 12, 13, 20 and 23.
+
+The lists are exact: a header more, or one that is signed without need, fails.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from rawserver import Answer, RawRequest, RawServer
+from test_wire_kit import BODY, ETAG, TOKEN, client_of, good, judged, lead_to
+
+from cdn_sigv4 import Credentials, S3Client
+
+ALWAYS = {"host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
+UNSIGNED = {"accept-encoding", "user-agent", "authorization"}
+SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+PUT_OPTIONS: dict[str, Any] = {
+    "content_type": "text/plain; charset=utf-8",
+    "metadata": {"Owner": "me  and   you", "x": ""},
+    "headers": {"Cache-Control": "max-age=1", "Content-MD5": "XUFAKrxLKna5cZ2REBfFkg==", "Content-Encoding": "br"},
+    "if_none_match": "*",
+}
+GIVEN = {"content-type", "x-amz-meta-owner", "x-amz-meta-x", "cache-control", "content-md5", "content-encoding"}
+RANGE = {"start": 1, "end": 3}
+
+OPERATIONS: list[tuple[str, Callable[[S3Client], Any], set[str], set[str]]] = [
+    # operation, how it is called, what is signed beside ALWAYS, what is sent unsigned beside UNSIGNED
+    ("get", lambda client: client.get_object("bucket", "key").read(), set(), set()),
+    ("get-range", lambda client: client.get_object("bucket", "key", **RANGE).read(), {"range"}, set()),
+    ("get-if", lambda client: client.get_object("bucket", "key", if_match='"x"').close(), {"if-match"}, set()),
+    ("head", lambda client: client.head_object("bucket", "key"), set(), set()),
+    ("delete", lambda client: client.delete_object("bucket", "key"), set(), set()),
+    ("put-empty", lambda client: client.put_object("bucket", "key", b""), set(), {"content-length"}),
+    ("put-plain", lambda client: client.put_object("bucket", "key", b"x"), set(), {"content-length"}),
+    (
+        "put-described",
+        lambda client: client.put_object("bucket", "key", b"hello", **PUT_OPTIONS),
+        GIVEN | {"if-none-match"},
+        {"content-length"},
+    ),
+    ("head-bucket", lambda client: client.head_bucket("bucket"), set(), set()),
+    ("create-bucket", lambda client: client.create_bucket("bucket"), set(), {"content-length"}),
+    ("list", lambda client: list(client.list_objects("bucket")), set(), set()),
+    (
+        "copy",
+        lambda client: client.copy_object("bucket", "a b", "bucket", "key", metadata={"n": "v"}),
+        {"x-amz-copy-source", "x-amz-metadata-directive", "x-amz-meta-n"},
+        {"content-length"},
+    ),
+]
+
+
+def willing(request: RawRequest) -> Answer:
+    """A success for whatever is asked."""
+    if request.query.startswith(b"encoding-type"):
+        return Answer(body=b"<ListBucketResult/>")
+    if request.header("x-amz-copy-source"):
+        return Answer(body=b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
+    if request.header("range"):
+        return Answer(206, headers={**ETAG, "Content-Range": f"bytes 1-2/{len(BODY)}"}, body=BODY[1:3])
+    return good(request)
+
+
+@pytest.mark.parametrize("token", [None, TOKEN], ids=["", "token"])
+@pytest.mark.parametrize(
+    ("call", "signed", "unsigned"), [each[1:] for each in OPERATIONS], ids=[each[0] for each in OPERATIONS]
+)
+def test_headers_sent_and_signed(
+    call: Callable[[S3Client], Any], signed: set[str], unsigned: set[str], token: str | None
+) -> None:
+    """Exactly these headers are sent, once each, and exactly these are signed."""
+    from test_wire_kit import ACCESS, SECRET
+
+    with RawServer(willing) as server:
+        with S3Client(server.endpoint, Credentials(ACCESS, SECRET, token), timeout=(5, 5)) as client:
+            call(client)
+    (request,) = server.requests
+    always = ALWAYS if token else ALWAYS - {"x-amz-security-token"}
+    names = [name.lower() for name, _ in request.headers]
+    # A copy has neither body nor any need of a length: both ways are right by RFC 9110, 8.6.
+    assert sorted(set(names) | unsigned) == sorted(always | signed | UNSIGNED | unsigned)
+    assert len(names) == len(set(names))
+    assert set(judged(request).signed_headers) == always | signed
+    assert request.header("accept-encoding") == "identity"
+    assert request.header("x-amz-security-token") == token
+
+
+def test_values_arrive_as_given() -> None:
+    """Values go out letter for letter, inner blanks included, while the signature is over the collapsed form."""
+    with RawServer(good) as server, client_of(server) as client:
+        client.put_object("bucket", "key", b"hello", **PUT_OPTIONS)
+    (request,) = server.requests
+    assert b"\r\nx-amz-meta-owner: me  and   you\r\n" in request.head
+    assert request.header("content-type") == "text/plain; charset=utf-8"
+    assert request.header("cache-control") == "max-age=1"
+    assert "x-amz-meta-owner:me and you\n" in judged(request).canonical_request
+
+
+def test_anonymous() -> None:
+    """Without credentials nothing that belongs to a signature is sent."""
+    with RawServer(lambda request: Answer(headers=ETAG, body=BODY)) as server:
+        with S3Client(server.endpoint, None, timeout=(5, 5)) as client:
+            client.get_object("bucket", "a/../b").read()
+    (request,) = server.requests
+    assert {name.lower() for name, _ in request.headers} == {"host", "accept-encoding", "user-agent"}
+    assert request.target == b"/bucket/a/../b"
+
+
+def test_payload_hash_of_nothing() -> None:
+    """A request without body carries the SHA-256 of nothing, which S3 demands of it too."""
+    with RawServer(good) as server, client_of(server) as client:
+        client.get_object("bucket", "key").read()
+        client.put_object("bucket", "key", b"")
+    assert [each.header("x-amz-content-sha256") for each in server.requests] == [SHA256_OF_NOTHING] * 2
+
+
+HOSTS = [
+    ("http://store.test", "store.test"),
+    ("http://store.test:80", "store.test"),
+    ("http://store.test:080", "store.test"),
+    ("http://store.test:443", "store.test:443"),
+    ("http://STORE.test:9000/", "store.test:9000"),
+    ("http://store.test:9000/base", "store.test:9000"),
+]
+
+
+@pytest.mark.parametrize("style", ["path", "virtual"])
+@pytest.mark.parametrize(("endpoint", "host"), HOSTS, ids=[endpoint for endpoint, _ in HOSTS])
+def test_host_of_a_name(endpoint: str, host: str, style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host is the signed authority, in small letters and without the scheme's own port, in both addressings."""
+    with RawServer(good) as server:
+        lead_to(monkeypatch, server, "store.test", "bucket.store.test")
+        with client_of(endpoint, addressing=style) as client:
+            client.put_object("bucket", "key", b"x")
+    (request,) = server.requests
+    assert request.header("host") == (host if style == "path" else f"bucket.{host}")
+    judged(request)
+
+
+@pytest.mark.parametrize(("scheme", "port", "shown"), [("http", 80, ""), ("https", 443, ""), ("https", 80, ":80")])
+@pytest.mark.parametrize("name", ["store.test", "[::1]", "127.0.0.1"])
+def test_endpoint_drops_its_own_port(scheme: str, port: int, shown: str, name: str) -> None:
+    """An endpoint with the scheme's own port is the same as one without; any other port stays."""
+    assert str(client_of(f"{scheme}://{name}:{port}")) == str(client_of(f"{scheme}://{name}{shown}"))
+    assert f"'{scheme}://{name}{shown}'" in repr(client_of(f"{scheme}://{name}:{port}"))
+
+
+def test_ipv6() -> None:
+    """An IPv6 endpoint is reached, and Host has the address in brackets before its port."""
+    with RawServer(good, host="::1") as server:
+        with client_of(f"http://[0:0::1]:{server.port}") as client:
+            client.put_object("bucket", "a/../b", b"x")
+        with client_of(server) as client:
+            client.put_object("bucket", "a/../b", b"x")
+    first, second = server.requests
+    assert second.header("host") == f"[::1]:{server.port}"
+    for each in (first, second):
+        assert each.target == b"/bucket/a/../b"
+        judged(each)
