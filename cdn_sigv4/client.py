@@ -2,7 +2,7 @@
 
 Every method raises ValueError or TypeError for arguments that cannot be sent, before anything is sent, and a
 `CDNError` (errors.py) for everything that goes wrong afterwards. What each operation may answer is in AWS's API
-reference: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+reference, https://docs.aws.amazon.com/AmazonS3/latest/API/, on the page that each method names.
 """
 
 from __future__ import annotations
@@ -105,12 +105,14 @@ class S3Client:
         PreconditionFailed.
 
         OutcomeUnknown when the whole body was sent and the answer was lost; SourceError when it could not be read.
+        Rules: API_PutObject.
         """
         described = s3.object_headers(content_type, metadata, headers)
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
         request = s3.object_request("PUT", bucket, key, headers={**described, **conditions})
         payload = open_body(body)
         try:
+            s3.check_size(payload.size)
             answer, _ = self._exchange.ask(request, payload)
         finally:
             payload.close()
@@ -133,7 +135,8 @@ class S3Client:
         """A reader of the object's bytes, exactly as they are stored; use it as a context manager.
 
         `start`, `end`: a part of it, as in slices, not negative; `tail`: its last bytes. `if_none_match`: NotModified
-        when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is.
+        when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. NotFound;
+        ResponseError 416 for a range that begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
         """
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
         headers = {"range": s3.byte_range(start, end, tail), **conditions}
@@ -147,13 +150,13 @@ class S3Client:
         return ObjectReader(answer, info, length)
 
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
-        """The object's description without its bytes. A HEAD has no body, so errors have little to say."""
+        """The object's description without its bytes; NotFound. A HEAD's errors say little. Rules: API_HeadObject."""
         request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
         answer, _ = self._exchange.ask(request)
-        return self._exchange.understood(request, answer, lambda: answers.described(request, answer.headers, None))
+        return self._exchange.understood(request, answer, lambda: answers.headed(request, answer.headers))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
-        """Delete the object. To delete what is not there is no error."""
+        """Delete the object, or one version; to delete what is not there is no error. Rules: API_DeleteObject."""
         self._exchange.ask(s3.object_request("DELETE", bucket, key, {"versionId": version_id}), success=(204, 200))
 
     def copy_object(
@@ -171,7 +174,8 @@ class S3Client:
         """Copy an object of at most 5 GiB within the store.
 
         The copy keeps all that describes the source. Where `content_type`, `metadata` or a header such as
-        cache-control is given, all of that is taken from here instead, and what is not given is dropped.
+        cache-control is given, all of that is taken from here instead, and what is not given is dropped. The result's
+        `size` is None: S3 does not say it. NotFound without the source; OutcomeUnknown. Rules: API_CopyObject.
         """
         replaced = content_type is not None or metadata is not None
         replaced = replaced or any(not name.lower().startswith("x-amz-") for name in headers or ())
@@ -190,7 +194,8 @@ class S3Client:
         """The objects whose keys begin with `prefix`, in the order of their keys; pages are fetched as you go on.
 
         With a `delimiter` ("/" most often), keys that have it after the prefix are summed up in lines with
-        `is_prefix`. `start_after`: begin behind this key.
+        `is_prefix`. `start_after`: begin behind this key. NotFound without the bucket, when the first page is fetched.
+        Rules: API_ListObjectsV2.
         """
         query = {
             "list-type": "2",
@@ -218,12 +223,12 @@ class S3Client:
     # -- buckets
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket in the client's region; ResponseError 409 where it is there already."""
+        """Make a bucket in the client's region; ResponseError 409 where it is there already. Rules: API_CreateBucket."""
         body = s3.location_constraint(self._exchange.region)
         self._exchange.ask(s3.Request("PUT", bucket), open_body(body))
 
     def head_bucket(self, bucket: str) -> None:
-        """Nothing, when the bucket is there and may be read; else NotFound or AccessDenied."""
+        """Return if the bucket is there and may be listed; else NotFound or AccessDenied. Rules: API_HeadBucket."""
         self._exchange.ask(s3.Request("HEAD", bucket))
 
     # -- files, and URLs for others
@@ -283,7 +288,7 @@ class S3Client:
     def presigned_url(self, method: str, bucket: str, key: str, *, expires_in: int) -> str:
         """A URL with which anybody may GET, HEAD, PUT or DELETE this object for `expires_in` seconds (1 to 604,800).
 
-        Nothing is sent. Who has the URL has the right: keep it out of logs.
+        Nothing is sent. Who has the URL has the right: keep it out of logs. Rules: sigv4-query-string-auth.
         """
         if method not in ("GET", "HEAD", "PUT", "DELETE"):
             raise ValueError(f"a URL can be presigned for GET, HEAD, PUT or DELETE, not {method!r}")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .sigv4 import Credentials
 
 MAX_KEY_BYTES = 1024  # of UTF-8 (AWS, object-keys)
+MAX_PUT_BYTES = 5 << 30  # one request's body (AWS, PutObject)
 MAX_METADATA_BYTES = 2048  # names and values together (AWS, UsingMetadata; MinIO refuses more as well)
 
 _BUCKET_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
@@ -212,6 +213,12 @@ def check_key(key: str) -> str:
     if "\0" in key:
         raise ValueError(f"the key {key!r} contains a NUL character")
     return key
+
+
+def check_size(size: int) -> None:
+    """ValueError for more than one request can carry."""
+    if size > MAX_PUT_BYTES:
+        raise ValueError(f"the body has {size} bytes; one request carries at most {MAX_PUT_BYTES} (5 GiB)")
 
 
 def check_header(name: str, value: str) -> None:
