@@ -104,13 +104,8 @@ def _whole_number(name: str, text: str) -> int:
 
 
 def described(request: Request, headers: Mapping[str, str], size: int | None) -> ObjectInfo:
-    """The object that an answer to `request` describes."""
-    return ObjectInfo(request.bucket, request.key or "", size, headers)
-
-
-def headed(request: Request, headers: Mapping[str, str]) -> ObjectInfo:
-    """The object that the answer to a HEAD describes."""
-    return described(request, headers, content_length(headers))
+    """The object that an answer to `request` describes; without `size` (HEAD), Content-Length tells it."""
+    return ObjectInfo(request.bucket, request.key or "", content_length(headers) if size is None else size, headers)
 
 
 def stored(request: Request, sent: Mapping[str, str], headers: Mapping[str, str], size: int) -> ObjectInfo:

@@ -153,7 +153,7 @@ class S3Client:
         """The object's description without its bytes; NotFound. A HEAD's errors say little. Rules: API_HeadObject."""
         request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
         answer, _ = self._exchange.ask(request)
-        return self._exchange.understood(request, answer, lambda: answers.headed(request, answer.headers))
+        return self._exchange.understood(request, answer, lambda: answers.described(request, answer.headers, None))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
         """Delete the object, or one version; to delete what is not there is no error. Rules: API_DeleteObject."""
@@ -223,7 +223,7 @@ class S3Client:
     # -- buckets
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket in the client's region; ResponseError 409 where it is there already. Rules: API_CreateBucket."""
+        """Make a bucket in the client's region; ResponseError 409 where it is already. Rules: API_CreateBucket."""
         body = s3.location_constraint(self._exchange.region)
         self._exchange.ask(s3.Request("PUT", bucket), open_body(body))
 
