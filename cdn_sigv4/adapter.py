@@ -6,6 +6,7 @@ gives no session. The behaviour that each method changes is named beside it.
 
 from __future__ import annotations
 
+import threading
 from http.client import HTTPResponse, IncompleteRead
 from socket import MSG_PEEK, socket
 from ssl import SSLError
@@ -46,6 +47,7 @@ class ExactRequest(PreparedRequest):
             self.headers["Content-Length"] = str(body.size)
             self.body = body if body.size else None  # type: ignore[assignment]
         self.hooks = {"response": [_forget_location]}
+        self.head_sent: bool | None = None  # known where this module's adapter sends it
 
     @property
     def path_url(self) -> str:
@@ -91,11 +93,17 @@ class _WholeHead(HTTPResponse):
             raise IncompleteRead(b"")
 
 
+# The request that a thread is sending: a connection is not told which it is.
+_current = threading.local()
+
+
 class _ExactConnection:
     """What is mixed into urllib3's connections: the stall timeout while sending, and an ear for an early answer."""
 
     stall: float
     sock: Any
+    response_class = _WholeHead
+    _requested = False  # after putrequest: what a proxy is told before that is no part of the request
     _head_sent = False
     _cut_short = False
 
@@ -105,6 +113,7 @@ class _ExactConnection:
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         self._head_sent = self._cut_short = False
+        self._requested = True
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
@@ -112,14 +121,16 @@ class _ExactConnection:
         # at once and read what it says. urllib3 takes a broken pipe for just that.
         try:
             if self._head_sent and self._is_answered():
-                raise BrokenPipeError  # noqa: TRY301
+                raise BrokenPipeError
             super().send(data)  # type: ignore[misc]
-        except (BrokenPipeError, ConnectionResetError, SSLError):
+        except (ConnectionError, SSLError):
             if not self._head_sent:
                 raise
             self._cut_short = True
             raise BrokenPipeError from None
-        self._head_sent = True
+        if self._requested:
+            self._head_sent = True
+            _current.request.head_sent = True
 
     def _is_answered(self) -> bool:
         # Only a plain socket can be asked: TLS is readable for reasons of its own (session tickets). A "100 Continue"
@@ -128,9 +139,8 @@ class _ExactConnection:
             return False
         return not self.sock.recv(_INTERIM_PEEK, MSG_PEEK).startswith(b"HTTP/1.1 1")
 
-    response_class = _WholeHead
-
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        self._requested = False
         kwargs.pop("buffering", None)  # urllib3 1.26 tries it first, and its TypeError would hide the real cause
         response = super().getresponse(*args, **kwargs)  # type: ignore[misc]
         if self._cut_short and self.sock is not None:
@@ -161,6 +171,12 @@ class ExactAdapter(HTTPAdapter):
         if type(manager).__name__ == "ProxyManager":  # a SOCKS manager has connections of its own
             manager.pool_classes_by_scheme = self._pools
         return manager
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send it, and note on an `ExactRequest` whether its head went out."""
+        _current.request = request
+        request.head_sent = False  # type: ignore[attr-defined]
+        return super().send(request, *args, **kwargs)
 
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
         """The target as it was signed; some versions of `requests` shorten `//` (psf/requests#6711)."""

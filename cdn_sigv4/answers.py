@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .s3 import Request
 
-MAX_XML_BYTES = 16 << 20  # a list page: 1,000 keys of 1,024 bytes, each byte encoded as three, and the fields beside
+MAX_XML_BYTES = 8 << 20  # a list page: 1,000 keys of 1,024 bytes, each byte encoded as three, and the fields beside
 
 
 class ObjectInfo(Value):
@@ -97,6 +97,22 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     return _whole_number("Content-Length", text)
 
 
+def check_origin(headers: Mapping[str, str]) -> None:
+    """InvalidResponse unless S3 has answered: a captive portal says 200 to everything, with a page of its own."""
+    if "etag" not in headers and not any(name.startswith("x-amz-") for name in headers):
+        raise InvalidResponse(
+            "the answer has neither an entity tag nor any x-amz- header: it is not from an S3 server",
+            hint="A captive portal or a proxy answers in the store's place, or the endpoint is another server.",
+        )
+
+
+def check_done(headers: Mapping[str, str], text: bytes) -> None:
+    """InvalidResponse for a success with words, where S3 says nothing more than that."""
+    if text.strip():
+        check_origin(headers)
+        raise InvalidResponse(f"the answer has {len(text)} bytes where S3 sends none")
+
+
 def _whole_number(name: str, text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)
@@ -104,14 +120,21 @@ def _whole_number(name: str, text: str) -> int:
 
 
 def described(request: Request, headers: Mapping[str, str], size: int | None) -> ObjectInfo:
-    """The object that an answer to `request` describes; without `size` (HEAD), Content-Length tells it."""
-    return ObjectInfo(request.bucket, request.key or "", content_length(headers) if size is None else size, headers)
+    """The object that an answer to `request` describes."""
+    return ObjectInfo(request.bucket, request.key or "", size, headers)
+
+
+def headed(request: Request, headers: Mapping[str, str]) -> ObjectInfo:
+    """The object that the answer to a HEAD describes."""
+    check_origin(headers)
+    return described(request, headers, content_length(headers))
 
 
 def stored(request: Request, sent: Mapping[str, str], headers: Mapping[str, str], size: int) -> ObjectInfo:
     """The object that a PUT made of `size` bytes and the headers `sent`; InvalidResponse where S3 did not answer."""
+    check_origin(headers)
     if "etag" not in headers:
-        raise InvalidResponse("the answer has no entity tag: this is no S3 server, or something answers in its place")
+        raise InvalidResponse("the answer has no entity tag, which S3 gives to every object that it has stored")
     found = {name: value for name, value in headers.items() if name not in ("content-length", "content-type")}
     found.update((name, sent[name]) for name in sent if name == "content-type" or name.startswith("x-amz-meta-"))
     return described(request, found, size)
@@ -123,6 +146,7 @@ def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple
     InvalidResponse without Content-Length (a cut body could not be told from a whole one), for a range that is
     not the one asked for, and for a whole object in place of a range.
     """
+    check_origin(headers)
     length = content_length(headers)
     if length is None or "transfer-encoding" in headers:
         raise InvalidResponse(

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     class _Buffer(Protocol):
         def __len__(self) -> int: ...
 
-    Source = Union[bytes, bytearray, memoryview, _Buffer, IO[bytes], Iterable[bytes]]
+    Source = Union[bytes, bytearray, memoryview, _Buffer, IO[bytes], Iterable[Union[bytes, bytearray, memoryview]]]
 
 BLOCK = 1 << 20  # bytes per read while hashing and copying: larger blocks were no faster
+_END = object()
 SPOOL_MEMORY = 8 << 20  # bytes of an iterable that are kept in memory before a temporary file takes them
 
 
@@ -102,8 +103,8 @@ class _FileBody(Body):
         self._file = file
         self._own = own
         self._start = file.tell()
-        super().__init__(max(file.seek(0, io.SEEK_END) - self._start, 0))
-        self._seek()
+        super().__init__(max(_reading(lambda: file.seek(0, io.SEEK_END)) - self._start, 0))
+        _reading(self._seek)
 
     def _read(self, amount: int) -> bytes:
         block = self._file.read(amount)
@@ -136,7 +137,7 @@ def open_body(source: Any) -> Body:
             raise TypeError(_not_bytes(source))
         if can_seek(source):
             return _FileBody(source, own=False)
-        return _spooled(iter(lambda: _reading(lambda: source.read(BLOCK)), b""))
+        return _spooled(iter(lambda: source.read(BLOCK), b""))
     if hasattr(source, "__iter__") and not isinstance(source, dict):
         return _spooled(iter(source))
     raise TypeError(_not_bytes(source))
@@ -164,7 +165,10 @@ def _spooled(blocks: Iterator[Any]) -> Body:
 
     spool = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - the body owns it
     try:
-        for block in blocks:
+        while True:
+            block: Any = _reading(lambda: next(blocks, _END))
+            if block is _END:
+                break
             if isinstance(block, str):
                 raise TypeError(_not_bytes(block))  # noqa: TRY301
             spool.write(block if isinstance(block, bytes) else memoryview(block).tobytes())

@@ -2,7 +2,7 @@
 
 Every method raises ValueError or TypeError for arguments that cannot be sent, before anything is sent, and a
 `CDNError` (errors.py) for everything that goes wrong afterwards. What each operation may answer is in AWS's API
-reference, https://docs.aws.amazon.com/AmazonS3/latest/API/, on the page that each method names.
+reference, on the page that each method names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .s3 import Request
     from .sigv4 import Credentials
 
-    Path = Union[str, "os.PathLike[str]"]
+    AnyPath = Union[str, "os.PathLike[str]"]
 
 
 class TransferResult(s3.Value):
@@ -57,7 +57,10 @@ class S3Client:
     know neither the timeout while sending, nor an answer that comes early, nor one whose head was cut: those are the
     own ones' (adapter.py).
 
-    ValueError or TypeError for a setting that cannot work. It is not pickled: it holds a secret.
+    ValueError or TypeError for a setting that cannot work. It is not pickled: it holds a secret. Proxies and CA bundle
+    of the environment count (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE), as they are at the first request.
+
+    "Rules:" in a method's description names the page below https://docs.aws.amazon.com/AmazonS3/latest/API/.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class S3Client:
         addressing: str = "path",
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
         sign_payload: bool = True,
-        verify: bool | Path | None = None,
+        verify: bool | AnyPath | None = None,
         session: Session | None = None,
     ) -> None:
         self._exchange = Exchange(
@@ -135,7 +138,7 @@ class S3Client:
         """A reader of the object's bytes, exactly as they are stored; use it as a context manager.
 
         `start`, `end`: a part of it, as in slices, not negative; `tail`: its last bytes. `if_none_match`: NotModified
-        when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. NotFound;
+        when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. Raises NotFound, and
         ResponseError 416 for a range that begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
         """
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
@@ -150,14 +153,16 @@ class S3Client:
         return ObjectReader(answer, info, length)
 
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
-        """The object's description without its bytes; NotFound. A HEAD's errors say little. Rules: API_HeadObject."""
+        """The object's description without its bytes. A HEAD's errors say little. Rules: API_HeadObject."""
         request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
         answer, _ = self._exchange.ask(request)
-        return self._exchange.understood(request, answer, lambda: answers.described(request, answer.headers, None))
+        return self._exchange.understood(request, answer, lambda: answers.headed(request, answer.headers))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
         """Delete the object, or one version; to delete what is not there is no error. Rules: API_DeleteObject."""
-        self._exchange.ask(s3.object_request("DELETE", bucket, key, {"versionId": version_id}), success=(204, 200))
+        request = s3.object_request("DELETE", bucket, key, {"versionId": version_id})
+        answer, text = self._exchange.ask(request, success=(204, 200))
+        self._exchange.understood(request, answer, lambda: answers.check_done(answer.headers, text))
 
     def copy_object(
         self,
@@ -175,7 +180,7 @@ class S3Client:
 
         The copy keeps all that describes the source. Where `content_type`, `metadata` or a header such as
         cache-control is given, all of that is taken from here instead, and what is not given is dropped. The result's
-        `size` is None: S3 does not say it. NotFound without the source; OutcomeUnknown. Rules: API_CopyObject.
+        `size` is None: S3 does not say it. Raises NotFound without the source. Rules: API_CopyObject.
         """
         replaced = content_type is not None or metadata is not None
         replaced = replaced or any(not name.lower().startswith("x-amz-") for name in headers or ())
@@ -194,8 +199,8 @@ class S3Client:
         """The objects whose keys begin with `prefix`, in the order of their keys; pages are fetched as you go on.
 
         With a `delimiter` ("/" most often), keys that have it after the prefix are summed up in lines with
-        `is_prefix`. `start_after`: begin behind this key. NotFound without the bucket, when the first page is fetched.
-        Rules: API_ListObjectsV2.
+        `is_prefix`. `start_after`: begin behind this key. Raises NotFound when the first page is
+        fetched and there is no such bucket. Rules: API_ListObjectsV2.
         """
         query = {
             "list-type": "2",
@@ -224,12 +229,15 @@ class S3Client:
 
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket in the client's region; ResponseError 409 where it is already. Rules: API_CreateBucket."""
-        body = s3.location_constraint(self._exchange.region)
-        self._exchange.ask(s3.Request("PUT", bucket), open_body(body))
+        request = s3.Request("PUT", bucket)
+        answer, text = self._exchange.ask(request, open_body(s3.location_constraint(self._exchange.region)))
+        self._exchange.understood(request, answer, lambda: answers.check_done(answer.headers, text))
 
     def head_bucket(self, bucket: str) -> None:
         """Return if the bucket is there and may be listed; else NotFound or AccessDenied. Rules: API_HeadBucket."""
-        self._exchange.ask(s3.Request("HEAD", bucket))
+        request = s3.Request("HEAD", bucket)
+        answer, _ = self._exchange.ask(request)
+        self._exchange.understood(request, answer, lambda: answers.check_origin(answer.headers))
 
     # -- files, and URLs for others
 
@@ -237,7 +245,7 @@ class S3Client:
         self,
         bucket: str,
         key: str,
-        path: Path,
+        path: AnyPath,
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -263,7 +271,7 @@ class S3Client:
         self,
         bucket: str,
         key: str,
-        path: Path,
+        path: AnyPath,
         *,
         durable: bool = True,
         make_folders: bool = False,
@@ -277,7 +285,7 @@ class S3Client:
         away again. OSError where it cannot be written; a directory or a device there is refused before anything is
         sent.
         """
-        replacement = Replacement(os.fspath(path), make_folders=make_folders, durable=durable)
+        replacement = Replacement(os.fsdecode(path), make_folders=make_folders, durable=durable)
         reader = self.get_object(bucket, key, version_id=version_id, if_match=if_match, if_none_match=if_none_match)
         with reader, replacement as file:
             for block in reader:

@@ -61,6 +61,15 @@ _HINTS = {
     "InvalidRange": "The object has no byte in the range asked for.",
 }
 
+# Where the answer names no code: a HEAD's, or one of a proxy on the way.
+_STATUS_HINTS = {
+    429: "The server is busy: try again later.",
+    502: "A proxy before the store does not reach it.",
+    503: "The server is busy or starting: try again later.",
+    504: "A proxy before the store waits for it in vain.",
+    511: "A network log-in (captive portal) is in the way.",
+}
+
 
 def diagnose(
     request: Request,
@@ -89,8 +98,9 @@ def diagnose(
         or (_redirect_hint(headers) if kind is RedirectRefused else None)
         or _signature_hint(code, found, request, endpoint)
         or _HINTS.get(code or "")
-        or _stranger_hint(body)
+        or _stranger_hint(status, body)
         or _denied_hint(status, code, request)
+        or _STATUS_HINTS.get(status)
     )
     return kind(
         message or responses.get(status, "no explanation"),
@@ -162,18 +172,22 @@ def _signature_hint(code: str | None, found: Mapping[str, str], request: Request
 def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
     if status != 403 or (code or "AccessDenied") != "AccessDenied":
         return None
-    if request.method in ("GET", "HEAD") and request.key is not None:
+    if request.method == "HEAD":
+        return "No permission, no such thing, or a wrong secret: a HEAD's answer does not tell, a GET's does."
+    if request.method == "GET" and request.key is not None:
         return (
-            "The access key may not read this object (s3:GetObject); or there is no such object,"
-            " which one without s3:ListBucket is not told."
+            "The access key may not read this object (s3:GetObject); or there is no such bucket or object,"
+            " which a key without s3:ListBucket is not told."
         )
-    return "The access key's policy does not allow this, or the request was anonymous."
+    return "The access key's policy does not allow this here, or the bucket's name is wrong."
 
 
-def _stranger_hint(body: bytes) -> str | None:
+def _stranger_hint(status: int, body: bytes) -> str | None:
     text = body[:1000].lower()
     if b"http request to an https server" in text:
         return "The server speaks TLS: begin the endpoint with https://."
+    if b"<html" in text and status in (413, 502, 503, 504):
+        return "A proxy before the store has answered, not the store."
     if b"<html" in text:
         return "That is a web page, not S3: is the endpoint the S3 port (MinIO: 9000 by default, not its console)?"
     return None

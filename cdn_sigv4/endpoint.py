@@ -60,12 +60,12 @@ def _authority(scheme: str, text: str) -> tuple[str, bool]:
     if host[:1] == "[" and host[-1:] == "]" and ":" in host:
         if not set(host[1:-1]) <= _IPV6_CHARS:
             raise ValueError("the endpoint's IPv6 address must be plain, without a zone")
-    elif not host or not set(host) <= _HOST_CHARS or host[0] == "." or ".." in host:
+    elif not set(host) <= _HOST_CHARS or not all(1 <= len(label) <= 63 for label in host.rstrip(".").split(".")):
         raise ValueError(
             f"the endpoint's host {host!r} is not a host name as in https://minio.example:9000; names outside ASCII are"
             " written in their xn-- form, IPv6 addresses in brackets"
         )
-    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+    if colon and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"the endpoint's port {port!r} must be from 1 to 65535")
     own = {"http": 80, "https": 443}[scheme]
     return (f"{host}:{int(port)}" if port and int(port) != own else host), is_ip_address(host)

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from .wire import Answer, Wire
 
     T = TypeVar("T")
-    Path = Union[str, "os.PathLike[str]"]
+    AnyPath = Union[str, "os.PathLike[str]"]
 
 DEFAULT_TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte moved
+_FOR_EVER = 1e9  # seconds; more than that a socket does not take
 DEFAULT_REGION = "us-east-1"  # where MinIO is as long as it is told nothing else
 
 
@@ -44,7 +45,7 @@ class Exchange:
         region: str,
         timeout: tuple[float, float],
         sign_payload: bool,
-        verify: bool | Path | None,
+        verify: bool | AnyPath | None,
         session: Session | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,13 +62,20 @@ class Exchange:
         self._verify = _checked_verify(verify)
         self._session = session
         self._wire: Wire | None = None
+        self._born = os.getpid()
 
     def send(self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)) -> Answer:
         """The answer, its body unread, if its status is one of `success`; else the typed error that it means."""
+        failure: CDNError
         try:
             answer = self._connected().send(request, self._signed(request, body), body)
         except SourceError as error:
-            raise about(request, error) from error.__cause__
+            failure = about(request, error.with_traceback(None))  # its frames hold the signed headers
+        else:
+            return self._successful(request, answer, success)
+        raise failure from failure.__cause__
+
+    def _successful(self, request: Request, answer: Answer, success: tuple[int, ...]) -> Answer:
         if answer.status in success:
             return answer
         raise self._diagnosed(request, answer, answer.read_some(MAX_ERROR_BYTES))
@@ -118,13 +126,18 @@ class Exchange:
 
     def _diagnosed(self, request: Request, answer: Answer, text: bytes) -> CDNError:
         now = self.clock()  # not the time of the signature: a long upload is no wrong clock
-        return diagnose(request, self.endpoint, answer.status, answer.headers, text, region=self.region, now=now)
+        error = diagnose(request, self.endpoint, answer.status, answer.headers, text, region=self.region, now=now)
+        if self._credentials is None and error.status == 403:
+            error.hint = "The request was anonymous: give credentials, or allow everybody to do this."
+        return error
 
     def _connected(self) -> Wire:
         if self._wire is None:
             from .wire import Wire  # noqa: PLC0415 - imports requests: 120 ms that only a first request should cost
 
-            self._wire = Wire(str(self.endpoint), timeout=self._timeout, verify=self._verify, session=self._session)
+            self._wire = Wire(
+                str(self.endpoint), timeout=self._timeout, verify=self._verify, session=self._session, born=self._born
+            )
         return self._wire
 
     def close(self) -> None:
@@ -148,14 +161,14 @@ def _checked_timeout(timeout: tuple[float, float]) -> tuple[float, float]:
         connect, stall = (float(seconds) for seconds in timeout)
     except (TypeError, ValueError):
         connect = stall = 0.0
-    if isinstance(timeout, str) or not (0 < connect < float("inf") and 0 < stall < float("inf")):
+    if isinstance(timeout, str) or not (0 < connect < _FOR_EVER and 0 < stall < _FOR_EVER):
         raise ValueError(
             f"timeout must be two positive numbers, seconds to connect and seconds without a byte, not {timeout!r}"
         )
     return connect, stall
 
 
-def _checked_verify(verify: bool | Path | None) -> bool | str | None:
+def _checked_verify(verify: bool | AnyPath | None) -> bool | str | None:
     if verify is None or isinstance(verify, bool):
         return verify
     path = os.fspath(verify)

@@ -6,13 +6,13 @@ prepared request with its signature.
 
 from __future__ import annotations
 
-from http.client import IncompleteRead, RemoteDisconnected
+from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
 from socket import gaierror
 from socket import timeout as SocketTimeout  # noqa: N812 - an alias of TimeoutError only from Python 3.10 on
 from ssl import SSLCertVerificationError, SSLError
 
-from requests.exceptions import ProxyError
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from requests.exceptions import InvalidSchema, InvalidURL, ProxyError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NewConnectionError, ReadTimeoutError
 
 from .errors import OutcomeUnknown, TransportError, printable
 
@@ -20,10 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .adapter import ExactRequest
     from .body import Body
-    from .s3 import Request, SignedRequest
+    from .s3 import Request
 
-_CERTIFICATE_HINT = "For a private certificate authority give its file as verify=; also check this machine's clock."
+_TIMEOUTS = (ReadTimeoutError, SocketTimeout)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -37,42 +38,74 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 # What happened, in plain words, and what to do: the first line that has one of the causes holds. {text} is the
-# innermost cause's own.
+# innermost cause's own, {proxy} the proxy's host and port.
 _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] = (
-    ((ProxyError,), "the proxy could not be reached or refused ({text})", None),
+    (
+        (ProxyError,),
+        "the proxy {proxy} could not be reached, or refused: {text}",
+        "HTTP_PROXY or HTTPS_PROXY names it, or the session: unset it, or name the server in NO_PROXY.",
+    ),
+    (
+        (InvalidSchema, InvalidURL, LocationParseError),
+        "the proxy {proxy} cannot be used",
+        "HTTP_PROXY or HTTPS_PROXY names it, or the session: a SOCKS proxy needs pip install 'requests[socks]'.",
+    ),
     ((gaierror,), "the host name of {authority} does not resolve", "Check the endpoint, or the network."),
-    ((SSLCertVerificationError,), "the certificate of {authority} was not accepted: {text}", _CERTIFICATE_HINT),
+    (
+        (SSLCertVerificationError,),
+        "the certificate of {authority} was not accepted: {text}",
+        "For a private certificate authority give its file as verify=; also check this machine's clock.",
+    ),
     (
         (SSLError,),
         "TLS with {authority} failed: {text}",
-        "If the server speaks plain HTTP, begin the endpoint with http://.",
+        "If the server speaks plain HTTP, begin the endpoint with http://; a file given as verify= must hold PEM.",
     ),
     ((ConnectionRefusedError,), "{authority} refuses the connection", "Is the server running, and is this its port?"),
     ((NewConnectionError,), "no connection to {authority}: {text}", None),
-    ((ConnectTimeoutError,), "no connection to {authority} within {connect:g} s", None),
-    ((ReadTimeoutError, SocketTimeout), "no byte moved for {stall:g} s ({connect:g} s while connecting)", None),
     (
-        (RemoteDisconnected, IncompleteRead, ConnectionResetError, BrokenPipeError),
+        (ConnectTimeoutError,),
+        "no connection to {authority} within {connect:g} s",
+        "Check the endpoint, or the network.",
+    ),
+    (
+        _TIMEOUTS,
+        "{authority} moved no byte for {stall:g} s",
+        "Server or link are stalled; timeout= says how long to wait.",
+    ),
+    (
+        (RemoteDisconnected, IncompleteRead, ConnectionError),
         "{authority} closed the connection before its answer was complete",
         None,
     ),
+    ((BadStatusLine,), "{authority} does not answer in HTTP", "Is this the right port, and http or https right?"),
     ((BaseException,), "{text}", None),
 )
-# Where a request has no body to tell by: these happen before anything is sent.
-_UNSENT = (gaierror, SSLCertVerificationError, NewConnectionError, ConnectTimeoutError)
+# Where neither a body nor the adapter tells: these happen before anything is sent.
+_UNSENT = (gaierror, SSLError, NewConnectionError, ConnectTimeoutError, InvalidSchema, InvalidURL, LocationParseError)
 
 
 def transport_error(
-    error: Exception, request: Request, signed: SignedRequest, body: Body | None, timeout: tuple[float, float]
+    error: Exception,
+    request: Request,
+    sent: ExactRequest,
+    body: Body | None,
+    timeout: tuple[float, float],
+    proxy: str,
 ) -> TransportError:
     """The error in this package's words; the original's hold the URL, objects' addresses and the request itself."""
     causes = list(_causes(error))
+    if sent.head_sent is False and any(isinstance(cause, _TIMEOUTS) for cause in causes):
+        causes = [ConnectTimeoutError()]  # urllib3 calls a silent TLS handshake a read timeout
     text, hint = next((t, h) for kinds, t, h in _FAILURES if any(isinstance(cause, kinds) for cause in causes))
     innermost = str(causes[-1]) or type(causes[-1]).__name__
-    text = text.format(authority=signed.authority, connect=timeout[0], stall=timeout[1], text=innermost)
+    authority = sent.headers["host"]
+    text = text.format(authority=authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
     if body is not None and body.size:
-        sent = body.remaining == 0
+        is_sent = body.remaining == 0
+    elif sent.head_sent is None:
+        is_sent = not any(isinstance(cause, _UNSENT) for cause in causes)
     else:
-        sent = not any(isinstance(cause, _UNSENT) for cause in causes)
-    kind = OutcomeUnknown if sent and request.method not in ("GET", "HEAD") else TransportError
+        is_sent = sent.head_sent
+    kind = OutcomeUnknown if is_sent and request.method not in ("GET", "HEAD") else TransportError
     return kind(printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint)

@@ -68,17 +68,27 @@ def _strange_on_windows(segment: str) -> bool:
     )
 
 
-def check_target(path: str) -> int | None:
-    """The permissions of the file at `path`, None without one; OSError for a directory, device or pipe there."""
+def check_target(path: str) -> os.stat_result | None:
+    """What the system says of the file at `path`, None without one; OSError for a directory, device or pipe there."""
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "the target is a directory: name a file in it", path)
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "the target is not a regular file", path)
-    return mode & 0o777
+    return found
+
+
+def _take_over(path: str, old: os.stat_result) -> None:
+    """Give the file at `path` the owner of the old one, where this process may, and its permissions."""
+    if hasattr(os, "chown"):
+        try:
+            os.chown(path, old.st_uid, old.st_gid)
+        except OSError:  # only root gives files away
+            pass
+    os.chmod(path, old.st_mode & 0o777)
 
 
 class Replacement:
@@ -86,18 +96,20 @@ class Replacement:
 
     `make_folders` makes the folders above it, and removes those again when nothing came into them. `durable` waits
     until file and folder are on the disk, so that a power cut leaves the old file or the new one. The new file has
-    the permissions of the old, or those that `open` would give it. A symbolic link at `path` is replaced itself.
+    owner and permissions of the old, or those that `open` would give it. A symbolic link at `path` is replaced itself.
     Errors are the system's OSError.
     """
 
     def __init__(self, path: str, *, make_folders: bool = False, durable: bool = True) -> None:
+        if not path or path[-1] in (os.sep, os.altsep):
+            raise ValueError(f"{path!r} names no file to save as: it is empty or ends in a separator")
         self._path = os.path.abspath(path)  # the process may change its folder meanwhile
         self._folder = os.path.dirname(self._path)
         self._make_folders = make_folders
         self._durable = durable
         self._made: list[str] = []
         self._temporary = ""
-        self._mode = check_target(path)
+        self._old = check_target(path)
         if not make_folders and not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "the folder to save into does not exist", self._folder)
 
@@ -108,20 +120,26 @@ class Replacement:
             # Its name cannot be a key's own with an ending (names end at 255 bytes), and no other writer's.
             self._temporary = os.path.join(self._folder, f".cdn-{os.urandom(8).hex()}.tmp")
             self._file = open(self._temporary, "xb", opener=self._opener)
-        except BaseException:
+        except BaseException as error:
+            self._name_target(error)
             self._discard()
             raise
         return self._file
 
+    def _name_target(self, error: BaseException | None) -> None:
+        # "No space left on device", or the name of a temporary file, does not say which download it was.
+        if isinstance(error, OSError) and error.filename in (None, self._temporary):
+            error.filename = self._path
+
     def _opener(self, path: str, flags: int) -> int:
         # A private file's successor is private from its first byte.
-        return os.open(path, flags, 0o666 if self._mode is None else self._mode & 0o700)
+        return os.open(path, flags, 0o666 if self._old is None else self._old.st_mode & 0o700)
 
     def commit(self) -> None:
         """Make what was written the file at `path`."""
         self._file.flush()
-        if self._mode is not None:
-            os.chmod(self._temporary, self._mode)
+        if self._old is not None:
+            _take_over(self._temporary, self._old)
         if self._durable:
             os.fsync(self._file.fileno())
         self._file.close()
@@ -136,6 +154,7 @@ class Replacement:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._name_target(error)
         try:
             self._file.close()
         except OSError:  # what was not written yet finds no room: the error that brought us here has said so
@@ -157,7 +176,7 @@ class Replacement:
         if self._temporary:
             try:
                 os.unlink(self._temporary)
-            except FileNotFoundError:
+            except OSError:  # it is gone, or a system does not let go of it; either way the first error matters
                 pass
         for folder in reversed(self._made):
             try:

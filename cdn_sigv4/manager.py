@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from requests import Session
 
     from .body import Source
-    from .client import Path
+    from .client import AnyPath
 
 
 class CDNCredentials:
@@ -61,8 +61,8 @@ class CDNManager:
     """Uploads with one credential, downloads with the other; True or False, never an exception.
 
     `uploader` and `downloader` are the two `S3Client`s. Both methods hand what went wrong to `on_error` (a `CDNError`,
-    ValueError, TypeError or OSError; printed by default) and return False. The other options are the client's.
-    ValueError or TypeError, here and not later, for a setting that cannot work.
+    ValueError, TypeError or OSError; printed by default) and return False; what `on_error` itself raises passes. The
+    other options are the client's. ValueError or TypeError, here and not later, for a setting that cannot work.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class CDNManager:
         addressing: str = "path",
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
         sign_payload: bool = True,
-        verify: bool | Path | None = None,
+        verify: bool | AnyPath | None = None,
         session: Session | None = None,
         durable: bool = True,
     ) -> None:
@@ -111,7 +111,7 @@ class CDNManager:
             return self._failed(error)
         return True
 
-    def download(self, bucket: str, filename: str, *, to: Path | None = None) -> bool:
+    def download(self, bucket: str, filename: str, *, to: AnyPath | None = None) -> bool:
         """Save the object under its own name below the current directory, or as the file `to`; True once it is there.
 
         A `/` in the name makes folders. The name never leaves the current directory: `..`, absolute paths, drive
@@ -129,6 +129,9 @@ class CDNManager:
             self._on_error(error)
         except UnicodeEncodeError:  # the output cannot show the key's letters
             print(ascii(str(error)))  # noqa: T201 - the façade's promise
+        except (OSError, ValueError):  # nobody reads it, or it is closed
+            if self._on_error is not print:
+                raise
         return False
 
     def close(self) -> None:

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import os
 from http.client import HTTPException, IncompleteRead
+from http.cookiejar import DefaultCookiePolicy
 
 import urllib3
 from requests import Session
 from requests.exceptions import RequestException
+from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import parse_url
 
@@ -92,9 +94,13 @@ class Answer:
             raise InvalidResponse(f"the answer is longer than the {limit} bytes that it can need", status=self.status)
         body = b"".join(blocks)
         length = content_length(self.headers)
-        if length is not None and length > len(body) and self._response.request.method != "HEAD":
+        if length is not None and length > len(body) and self._may_have_body:
             raise self._failed(IncompleteRead(body, length - len(body)))  # urllib3 1.26 does not notice
         return body
+
+    @property
+    def _may_have_body(self) -> bool:
+        return self.status not in (204, 304) and self._response.request.method != "HEAD"  # RFC 9112, 6.3
 
     def close(self) -> None:
         """Give the connection up, unless the body was read to its end."""
@@ -106,16 +112,25 @@ class Wire:
 
     `timeout` is (seconds to connect, seconds without a byte moved). `verify` is True, False, a CA file, or None for
     what the session says. A `session` of the caller's gives its adapters, proxies, `verify` and `cert`, no more.
+    `born` is the process in which the client was made.
     """
 
     def __init__(
-        self, url: str, *, timeout: tuple[float, float], verify: bool | str | None, session: Session | None
+        self,
+        url: str,
+        *,
+        timeout: tuple[float, float],
+        verify: bool | str | None,
+        session: Session | None,
+        born: int,
     ) -> None:
         self._url = url
         self._timeout = timeout
         self._verify = verify
         self._given = session
+        self._born = born
         self._ready: tuple[int, Session, Any] | None = None
+        self._proxy = ""
 
     def _session(self) -> tuple[Session, Any]:
         """The session and the settings of its environment: made once in each process.
@@ -125,15 +140,17 @@ class Wire:
         ready = self._ready
         if ready is None or ready[0] != os.getpid():
             session = self._given
-            if session is not None and ready is not None:
-                session.close()  # the parent's connections; both processes would read each other's answers
+            if session is not None and self._born != os.getpid():
+                session.close()  # the parent's connections: both processes would read each other's answers
             if session is None:
                 session = Session()
+                session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none is sent, so none is kept
                 adapter = ExactAdapter(self._timeout[1])
                 session.mount("https://", adapter)
                 session.mount("http://", adapter)
             verify = session.verify if self._verify is None else self._verify
             settings = session.merge_environment_settings(self._url, {}, True, verify, None)
+            self._proxy = _proxy_address(self._url, settings["proxies"])
             self._ready = ready = (os.getpid(), session, settings)
         return ready[1], ready[2]
 
@@ -147,7 +164,7 @@ class Wire:
         _check_exact(session, prepared, settings["proxies"])
 
         def failed(error: Exception) -> TransportError:
-            return transport_error(error, request, signed, body, self._timeout)
+            return transport_error(error, request, prepared, body, self._timeout, self._proxy)
 
         try:
             response = session.send(prepared, timeout=self._timeout, allow_redirects=False, **settings)
@@ -169,6 +186,25 @@ class Wire:
         ready, self._ready = self._ready, None
         if ready is not None and self._given is None and ready[0] == os.getpid():
             ready[1].close()
+
+
+def _proxy_address(url: str, proxies: Any) -> str:
+    """Host and port of the proxy to be used, empty without one.
+
+    ValueError where it is no URL, without quoting it: it may hold a password.
+    """
+    proxy = select_proxy(url, proxies)
+    if not proxy:
+        return ""
+    try:
+        scheme, _, host, port = parse_url(proxy)[:4]
+    except LocationParseError:
+        scheme = host = port = None
+    if not host or scheme not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h"):
+        raise ValueError(
+            "the proxy is no URL such as http://host:3128: look at HTTP_PROXY, HTTPS_PROXY, or the session"
+        )
+    return f"{host}:{port}" if port else host
 
 
 def _check_exact(session: Session, prepared: ExactRequest, proxies: Any) -> None:
