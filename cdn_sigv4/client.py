@@ -12,7 +12,7 @@ import os
 from . import answers, s3
 from .body import open_body
 from .endpoint import Endpoint
-from .errors import InvalidResponse
+from .errors import InvalidResponse, SourceError
 from .exchange import DEFAULT_REGION, DEFAULT_TIMEOUT, Exchange, about
 from .files import Replacement
 from .reader import ObjectReader
@@ -113,7 +113,10 @@ class S3Client:
         described = s3.object_headers(content_type, metadata, headers)
         conditions = {"if-match": if_match, "if-none-match": if_none_match}
         request = s3.object_request("PUT", bucket, key, headers={**described, **conditions})
-        payload = open_body(body)
+        try:
+            payload = open_body(body)
+        except SourceError as error:
+            raise about(request, error) from error.__cause__
         try:
             s3.check_size(payload.size)
             answer, _ = self._exchange.ask(request, payload)
