@@ -1,5 +1,7 @@
 """What all tests share: the server (started for the first test that asks), its bucket and users, clean surroundings.
 
+Beside the real server there is a loopback one, new for each test, with a store in memory that checks every signature.
+
 A test marked `minio` needs a real MinIO and is skipped where the server is moto. No test sees the user's AWS_*, CDN_*
 or proxy variables, nor their home folder; those which choose the server are read before.
 """
@@ -14,8 +16,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from kit import BUCKET, FOUR, KEY, SECRET, SECRETS
+from rawserver import MemoryStore, RawServer
 
-from cdn_sigv4 import Credentials, S3Client
+from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client
 from harness import servers
 from harness.values import HarnessError, Users
 
@@ -147,3 +151,52 @@ def vectors():
     if not Path(folder).is_dir():
         pytest.fail(f"SIGV4_VECTORS names {folder}, which is no folder")
     return Path(folder)
+
+
+@pytest.fixture
+def store():
+    """Return a store in memory with one empty bucket, which knows the keys of kit.py."""
+    return MemoryStore(SECRETS, buckets=(BUCKET,))
+
+
+@pytest.fixture
+def loopback(store):
+    """Return that store's server."""
+    with RawServer(store) as started:
+        yield started
+
+
+@pytest.fixture
+def plain():
+    """Return a loopback server that answers 200 to everything and keeps the bytes."""
+    with RawServer() as started:
+        yield started
+
+
+@pytest.fixture
+def client(loopback):
+    """Return a client of the loopback server, with a lasting key."""
+    with S3Client(loopback.endpoint, Credentials(KEY, SECRET)) as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return an empty folder, which is the current one."""
+    path = tmp_path / "here"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
+
+
+@pytest.fixture
+def errors():
+    """Return the list of what the manager hands to `on_error`."""
+    return []
+
+
+@pytest.fixture
+def manager(loopback, errors, folder):
+    """Return a manager of the loopback server, which collects its errors."""
+    with CDNManager(CDNCredentials(loopback.endpoint, *FOUR), on_error=errors.append) as made:
+        yield made

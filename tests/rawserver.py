@@ -13,6 +13,7 @@ import pathlib
 import socket
 import ssl
 import threading
+import warnings
 from typing import Callable
 
 from memorystore import MemoryStore
@@ -21,16 +22,18 @@ from rawhttp import Answer, Answerer, BadRequest, Gone, RawRequest, Wire, chunke
 __all__ = ["Answer", "BadRequest", "MemoryStore", "RawRequest", "RawServer", "chunked", "in_turn", "make_tls"]
 
 
-def make_tls(folder: pathlib.Path) -> tuple[ssl.SSLContext, pathlib.Path]:
+def make_tls(folder: pathlib.Path) -> tuple[ssl.SSLContext, str]:
     """A server context for localhost, 127.0.0.1 and ::1, and the file of the authority that vouches for it."""
-    import trustme  # only here, so that plain HTTP needs nothing beyond the standard library
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the last cryptography for Python 3.8 says at import that it is the last
+        import trustme  # only here, so that plain HTTP needs nothing beyond the standard library
 
-    authority = trustme.CA()
+        authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
     path = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
-    return context, path
+    return context, str(path)
 
 
 class RawServer:

@@ -5,8 +5,6 @@ shown (11, 35), a Host header that a proxy has changed (12), bodies that are HTM
 wrong region, a console or a TLS port in the place of the store.
 """
 
-from __future__ import annotations
-
 from email.utils import formatdate
 from xml.sax.saxutils import escape
 
@@ -16,14 +14,7 @@ from hypothesis import strategies as st
 
 from cdn_sigv4 import diagnosis
 from cdn_sigv4.endpoint import Endpoint
-from cdn_sigv4.errors import (
-    AccessDenied,
-    NotFound,
-    NotModified,
-    PreconditionFailed,
-    RedirectRefused,
-    ResponseError,
-)
+from cdn_sigv4.errors import AccessDenied, NotFound, NotModified, PreconditionFailed, RedirectRefused, ResponseError
 from cdn_sigv4.s3 import Request
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
@@ -34,54 +25,27 @@ PUT = Request("PUT", "models", "a/b")
 ENDPOINT = Endpoint("https://store.example:9000")
 
 
-def diagnose(
-    status: int,
-    headers: dict[str, str] | None = None,
-    body: bytes = b"",
-    *,
-    request: Request = GET,
-    endpoint: Endpoint = ENDPOINT,
-) -> ResponseError:
+def diagnose(status, headers=None, body=b"", *, request=GET, endpoint=ENDPOINT):
     return diagnosis.diagnose(request, endpoint, status, headers or {}, body, region="us-east-1", now=NOW)
 
 
-def xml(namespace: str = "", **fields: str) -> bytes:
+def xml(namespace="", **fields):
     inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error{namespace}>{inner}</Error>'.encode()
 
 
-# --- class and evidence ----------------------------------------------------------------------------------------------
+CLASSES = {
+    ResponseError: [100, 103, 200, 299, 400, 409, 411, 416, 500, 501, 503, 599],
+    RedirectRefused: [300, 301, 302, 307, 308, 399],
+    AccessDenied: [401, 403],
+    NotModified: [304],
+    NotFound: [404],
+    PreconditionFailed: [412],
+}
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (100, ResponseError),
-        (103, ResponseError),
-        (200, ResponseError),
-        (299, ResponseError),
-        (300, RedirectRefused),
-        (301, RedirectRefused),
-        (302, RedirectRefused),
-        (304, NotModified),
-        (307, RedirectRefused),
-        (308, RedirectRefused),
-        (399, RedirectRefused),
-        (400, ResponseError),
-        (401, AccessDenied),
-        (403, AccessDenied),
-        (404, NotFound),
-        (409, ResponseError),
-        (411, ResponseError),
-        (412, PreconditionFailed),
-        (416, ResponseError),
-        (500, ResponseError),
-        (501, ResponseError),
-        (503, ResponseError),
-        (599, ResponseError),
-    ],
-)
-def test_the_status_decides_the_class(status: int, kind: type[ResponseError]) -> None:
+@pytest.mark.parametrize(("kind", "status"), [(kind, status) for kind in CLASSES for status in CLASSES[kind]])
+def test_the_status_decides_the_class(kind, status):
     """The class follows the status alone; status and place are always there, whatever the body."""
     for body in (b"", xml(Code="NoSuchKey", Message="m"), b"<html></html>", b"text"):
         error = diagnose(status, body=body)
@@ -92,14 +56,14 @@ def test_the_status_decides_the_class(status: int, kind: type[ResponseError]) ->
 @pytest.mark.parametrize(
     "namespace", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'], ids=["bare", "namespace"]
 )
-def test_evidence_from_the_body(namespace: str) -> None:
+def test_evidence_from_the_body(namespace):
     """Code, message and request id come from the XML."""
     error = diagnose(404, body=xml(namespace, Code="NoSuchKey", Message=" The key is not there. ", RequestId="17A"))
     assert (error.code, error.message, error.request_id) == ("NoSuchKey", "The key is not there.", "17A")
     assert str(error) == "GET models/a/b: 404 NoSuchKey: The key is not there. [request id 17A]"
 
 
-def test_evidence_from_the_headers() -> None:
+def test_evidence_from_the_headers():
     """A HEAD has no body: MinIO says code and message in headers, the message in quotes."""
     headers = {
         "x-minio-error-code": "NoSuchKey",
@@ -111,7 +75,7 @@ def test_evidence_from_the_headers() -> None:
     assert type(error) is NotFound
 
 
-def test_which_evidence_goes_first() -> None:
+def test_which_evidence_goes_first():
     """The body's code and message are nearer to the error, the header's request id is the one in the server's log."""
     headers = {"x-minio-error-code": "A", "x-minio-error-desc": '"a"', "x-amz-request-id": "1"}
     error = diagnose(400, headers, xml(Code="B", Message="b", RequestId="2"))
@@ -138,7 +102,7 @@ def test_which_evidence_goes_first() -> None:
         ),
     ],
 )
-def test_message(status: int, body: bytes, message: str) -> None:
+def test_message(status, body, message):
     """The message is the server's one line, and where it has none, the status in words."""
     error = diagnose(status, body=body)
     assert error.message == message
@@ -147,14 +111,12 @@ def test_message(status: int, body: bytes, message: str) -> None:
 
 @same_each_run
 @given(status=st.integers(300, 599), body=st.binary(max_size=200), value=st.text(max_size=50))
-def test_any_answer_is_a_diagnosis(status: int, body: bytes, value: str) -> None:
+def test_any_answer_is_a_diagnosis(status, body, value):
     """No status, body or header makes another exception, and the text is one line."""
     names = ("date", "location", "x-amz-request-id", "x-amz-bucket-region", "x-minio-error-code", "x-minio-error-desc")
     for content in (body, xml(Message="m") + body):
         assert str(diagnose(status, dict.fromkeys(names, value), content)).isprintable()
 
-
-# --- hints by code ---------------------------------------------------------------------------------------------------
 
 HINTS = {
     "InvalidAccessKeyId": (403, "does not know the access key"),
@@ -178,14 +140,10 @@ HINTS = {
 }
 
 
-def test_every_hint_is_tried() -> None:
-    """The table above has every code that the module has a hint for."""
-    assert set(HINTS) == set(diagnosis._HINTS)
-
-
 @pytest.mark.parametrize(("code", "status", "words"), [(code, *rest) for code, rest in HINTS.items()])
-def test_hint_by_code(code: str, status: int, words: str) -> None:
+def test_hint_by_code(code, status, words):
     """A known code brings its hint, from the body as from MinIO's header, which is all that a HEAD has."""
+    assert set(HINTS) == set(diagnosis._HINTS), "the table has every code that the module has a hint for"
     head = Request("HEAD", "models", "a/b")
     for error in (
         diagnose(status, body=xml(Code=code, Message="m"), request=PUT),
@@ -201,35 +159,30 @@ def test_hint_by_code(code: str, status: int, words: str) -> None:
     ("status", "code"),
     [(404, "NoSuchKey"), (412, "PreconditionFailed"), (500, "InternalError"), (304, ""), (403, "Odd")],
 )
-def test_no_hint_where_nothing_is_known(status: int, code: str) -> None:
+def test_no_hint_where_nothing_is_known(status, code):
     """A hint that does not know is none."""
     assert diagnose(status, body=xml(Code=code, Message="m")).hint is None
-
-
-# --- hints by circumstances ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("offset", "words"),
     [
-        pytest.param(901, "15 minutes behind the server's", id="just too far behind"),
-        pytest.param(900, "15 minutes behind the server's", id="on the edge"),
-        pytest.param(-900, "15 minutes ahead of the server's", id="on the other edge"),
-        pytest.param(3600, "60 minutes behind the server's", id="an hour behind"),
-        pytest.param(-7200, "120 minutes ahead of the server's", id="two hours ahead"),
-        pytest.param(1029, "17 minutes behind the server's", id="rounded down"),
-        pytest.param(1031, "17 minutes behind the server's", id="rounded up"),
-        pytest.param(-NOW, f"{round(NOW / 60)} minutes ahead of the server's", id="the server's clock stands at 1970"),
+        (900, "15 minutes behind"),
+        (-900, "15 minutes ahead of"),
+        (-7200, "120 minutes ahead of"),
+        (1029, "17 minutes behind"),
+        (1031, "17 minutes behind"),
+        (-NOW, f"{round(NOW / 60)} minutes ahead of"),
     ],
 )
 @pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "SignatureDoesNotMatch", "AccessDenied"])
-def test_clock_hint(offset: float, words: str, code: str) -> None:
+def test_clock_hint(offset, words, code):
     """A 403 with a Date far from ours is the clock's fault, whatever the code; the hint says how far, which way."""
-    hint = f"This machine's clock is {words}, 15 are tolerated: set it."
+    hint = f"This machine's clock is {words} the server's, 15 are tolerated: set it."
     assert diagnose(403, {"date": formatdate(NOW + offset, usegmt=True)}, xml(Code=code)).hint == hint
 
 
-def test_clock_hint_from_the_body() -> None:
+def test_clock_hint_from_the_body():
     """Without Date the XML's ServerTime tells."""
     body = xml(Code="RequestTimeTooSkewed", ServerTime="2026-02-03T05:05:06Z")
     assert "60 minutes behind" in diagnose(403, body=body).hint
@@ -237,14 +190,14 @@ def test_clock_hint_from_the_body() -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 1, -1, 899, -899])
-def test_no_clock_hint_within_what_is_tolerated(offset: float) -> None:
+def test_no_clock_hint_within_what_is_tolerated(offset):
     """Up to 15 minutes S3 tolerates, so it was something else."""
     headers = {"date": formatdate(NOW + offset, usegmt=True)}
     assert "clock" not in diagnose(403, headers, xml(Code="AccessDenied")).hint
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
-def test_no_clock_hint_for_another_status(status: int) -> None:
+def test_no_clock_hint_for_another_status(status):
     """A clock that is off is no reason for anything but a 403."""
     assert diagnose(status, {"date": formatdate(0, usegmt=True)}, xml(Code="Odd", Message="m")).hint is None
 
@@ -259,22 +212,32 @@ def test_no_clock_hint_for_another_status(status: int) -> None:
         ),
     ],
 )
-def test_region_hint(status: int, headers: dict[str, str], body: bytes) -> None:
+def test_region_hint(status, headers, body):
     """The region that the server names is the one to give."""
     hint = "The request was signed for region 'us-east-1', the bucket is in 'eu-west-1': give that as region."
     assert diagnose(status, headers, body).hint == hint
 
 
 @pytest.mark.parametrize("theirs", ["us-east-1", ""])
-def test_no_region_hint_where_it_is_right(theirs: str) -> None:
+def test_no_region_hint_where_it_is_right(theirs):
     """The same region, or none, was not the reason."""
     assert diagnose(400, {"x-amz-bucket-region": theirs}, xml(Code="Odd", Region=theirs)).hint is None
 
 
-def test_a_long_region_is_cut() -> None:
+LONG = "x" * 5000 + "\x1b\u202e"
+LONG_WORDS = {
+    "region": (400, {"x-amz-bucket-region": LONG}, b""),
+    "redirect": (301, {"location": f"https://h{LONG}"}, b""),
+    "host": (403, {}, xml(Code="SignatureDoesNotMatch", CanonicalRequest=f"host:{LONG[:-2]}")),
+}
+
+
+@pytest.mark.parametrize("answer", LONG_WORDS.values(), ids=LONG_WORDS)
+def test_long_words_of_the_server_are_cut(answer):
     """A server's words in a hint are short and on one line."""
-    hint = diagnose(400, {"x-amz-bucket-region": "x" * 5000 + "\x1b"}).hint
-    assert len(hint) < 200
+    hint = diagnose(*answer).hint
+    assert "xxx" in hint
+    assert len(hint) < 400
     assert hint.isprintable()
 
 
@@ -293,22 +256,15 @@ def test_a_long_region_is_cut() -> None:
         pytest.param(None, "the host that it names", id="none"),
     ],
 )
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirect_hint(location: str | None, shown: str, status: int) -> None:
+@pytest.mark.parametrize("status", [301, 307])
+def test_redirect_hint(location, shown, status):
     """Of a redirect's target only the host is shown: path and query may hold a signature. It is never followed."""
     error = diagnose(status, {} if location is None else {"location": location})
     assert error.hint == f"Redirects are never followed; if {shown} is the store, give it as the endpoint."
     assert "s3cr3t" not in str(error)
 
 
-def test_redirect_hint_is_short() -> None:
-    """A redirect to a long or hostile target is cut and on one line."""
-    hint = diagnose(301, {"location": "https://h\x1b" + "x" * 5000}).hint
-    assert hint.isprintable()
-    assert len(hint) < 400
-
-
-def test_not_modified_is_no_redirect() -> None:
+def test_not_modified_is_no_redirect():
     """A 304 needs no hint."""
     assert diagnose(304, {"location": "https://h/"}).hint is None
 
@@ -316,92 +272,54 @@ def test_not_modified_is_no_redirect() -> None:
 SEEN = "GET\n/models/a/b\n\nhost:{}\nx-amz-date:20260203T040506Z\n\nhost;x-amz-date\nUNSIGNED-PAYLOAD"
 
 
+VIRTUAL = Endpoint("https://store.example", "virtual")
+WRONG_SECRET = "The secret key is wrong for this access key."
+PROXY = "A proxy has changed the Host header: signed for {}, seen as {}."
+EITHER = (
+    "The secret key is wrong, or a proxy changes the path or the Host header (it was signed for store.example:9000)."
+)
+
+
 @pytest.mark.parametrize(
-    ("endpoint", "fields", "hint"),
+    ("endpoint", "seen", "hint"),
     [
+        pytest.param(ENDPOINT, SEEN.format("in:80"), PROXY.format("store.example:9000", "in:80"), id="another host"),
+        pytest.param(ENDPOINT, SEEN.format("store.example:9000"), WRONG_SECRET, id="the same host"),
+        pytest.param(VIRTUAL, SEEN.format("models.store.example"), WRONG_SECRET, id="the same virtual host"),
         pytest.param(
-            ENDPOINT,
-            {"CanonicalRequest": SEEN.format("inner:80")},
-            "A proxy has changed the Host header: signed for store.example:9000, seen as inner:80.",
-            id="another host",
+            VIRTUAL,
+            SEEN.format("store.example"),
+            PROXY.format("models.store.example", "store.example"),
+            id="bucket lost",
         ),
-        pytest.param(
-            ENDPOINT,
-            {"CanonicalRequest": SEEN.format("store.example")},
-            "A proxy has changed the Host header: signed for store.example:9000, seen as store.example.",
-            id="the port is lost",
-        ),
-        pytest.param(
-            ENDPOINT,
-            {"CanonicalRequest": SEEN.format("store.example:9000")},
-            "The secret key is wrong for this access key.",
-            id="the same host",
-        ),
-        pytest.param(
-            Endpoint("https://store.example", "virtual"),
-            {"CanonicalRequest": SEEN.format("models.store.example")},
-            "The secret key is wrong for this access key.",
-            id="the same virtual host",
-        ),
-        pytest.param(
-            Endpoint("https://store.example", "virtual"),
-            {"CanonicalRequest": SEEN.format("store.example")},
-            "A proxy has changed the Host header: signed for models.store.example, seen as store.example.",
-            id="the bucket's host is lost",
-        ),
-        pytest.param(
-            ENDPOINT,
-            {},
-            "The secret key is wrong, or a proxy changes the path or the Host header"
-            " (it was signed for store.example:9000).",
-            id="MinIO does not say what it saw",
-        ),
-        pytest.param(
-            ENDPOINT,
-            {"CanonicalRequest": "GET\n/models/a/b"},
-            "The secret key is wrong, or a proxy changes the path or the Host header"
-            " (it was signed for store.example:9000).",
-            id="no host line in what it saw",
-        ),
+        pytest.param(ENDPOINT, "", EITHER, id="MinIO does not say what it saw"),
+        pytest.param(ENDPOINT, "GET\n/models/a/b", EITHER, id="no host line in what it saw"),
     ],
 )
-def test_signature_hint(endpoint: Endpoint, fields: dict[str, str], hint: str) -> None:
+def test_signature_hint(endpoint, seen, hint):
     """Where the server sends back what it saw, its Host tells a wrong secret from a proxy."""
-    error = diagnose(403, body=xml(Code="SignatureDoesNotMatch", Message="m", **fields), endpoint=endpoint)
+    body = xml(Code="SignatureDoesNotMatch", Message="m", CanonicalRequest=seen)
+    error = diagnose(403, body=body, endpoint=endpoint)
     assert type(error) is AccessDenied
     assert error.hint == hint
-
-
-def test_what_a_proxy_made_of_the_host_is_shown_short() -> None:
-    """The host that the server says it saw is cut and on one line."""
-    body = xml(Code="SignatureDoesNotMatch", CanonicalRequest=SEEN.format("\u202e" + "x" * 5000))
-    hint = diagnose(403, body=body).hint
-    assert len(hint) < 400
-    assert hint.isprintable()
 
 
 @pytest.mark.parametrize(
     ("request_", "status", "code", "words"),
     [
         pytest.param(GET, 403, "AccessDenied", "s3:ListBucket is not told", id="GET of an object"),
-        pytest.param(Request("HEAD", "models", "k"), 403, None, "s3:ListBucket is not told", id="HEAD of an object"),
+        pytest.param(Request("HEAD", "models", "k"), 403, None, "a GET's does", id="HEAD of an object"),
         pytest.param(GET, 403, None, "s3:GetObject", id="GET without a code"),
         pytest.param(PUT, 403, "AccessDenied", "policy does not allow", id="PUT"),
         pytest.param(Request("DELETE", "models", "k"), 403, "AccessDenied", "policy does not allow", id="DELETE"),
         pytest.param(Request("GET", "models"), 403, "AccessDenied", "policy does not allow", id="list"),
-        pytest.param(Request("HEAD", "models"), 403, None, "policy does not allow", id="HEAD of a bucket"),
+        pytest.param(Request("HEAD", "models"), 403, None, "a GET's does", id="HEAD of a bucket"),
     ],
 )
-def test_denied_hint(request_: Request, status: int, code: str | None, words: str) -> None:
+def test_denied_hint(request_, status, code, words):
     """A 403 to a read may mean that there is nothing to read; to anything else it is the policy."""
     body = b"" if code is None else xml(Code=code, Message="m")
     assert words in diagnose(status, body=body, request=request_).hint
-
-
-@pytest.mark.parametrize("status", [400, 401, 404])
-def test_denied_hint_only_for_403(status: int) -> None:
-    """Permissions are not the reason of another status."""
-    assert diagnose(status).hint is None
 
 
 GO = b"Client sent an HTTP request to an HTTPS server.\n"
@@ -418,22 +336,24 @@ HTML = b"<!DOCTYPE html>\n<HTML><head><title>MinIO Console</title></head></HTML>
         ),
         pytest.param(200, HTML, "MinIO: 9000", id="console"),
         pytest.param(404, HTML, "is the endpoint the S3 port", id="console 404"),
-        pytest.param(502, b"<html><body>502</body></html>", "web page", id="proxy"),
+        pytest.param(502, b"<html><body>502</body></html>", "A proxy before the store", id="proxy"),
         pytest.param(403, HTML, "web page", id="403 of a firewall: no policy of S3's has anything to do with it"),
     ],
 )
-def test_stranger_hint(status: int, body: bytes, words: str, request_: Request) -> None:
+def test_stranger_hint(status, body, words, request_):
     """What is no S3 at all is recognised by its body."""
     assert words in diagnose(status, body=body, request=request_).hint
 
 
-def test_what_go_says_is_the_message() -> None:
-    """Go's own words in plain text are shown, beside the hint."""
-    error = diagnose(400, body=GO)
-    assert error.message == "Client sent an HTTP request to an HTTPS server."
-    assert error.hint == "The server speaks TLS: begin the endpoint with https://."
-
-
-def test_a_stranger_is_known_by_the_beginning_of_its_body() -> None:
+def test_a_stranger_is_known_by_the_beginning_of_its_body():
     """An S3 error that quotes HTML far behind is none."""
     assert diagnose(500, body=b"text " * 300 + b"<html>").hint is None
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(429, "busy"), (502, "does not reach it"), (503, "starting"), (504, "in vain"), (511, "captive portal")],
+)
+def test_status_hint(status, words):
+    """Where no code is named, as in a proxy's answer or a HEAD's, the status is what there is to go by."""
+    assert words in diagnose(status, request=GET).hint

@@ -4,8 +4,6 @@ Traps: a server's words must not drive a terminal or fill a log (35), and worker
 parent as pickles, so that a constructor with keyword-only evidence must still come back whole.
 """
 
-from __future__ import annotations
-
 import copy
 import pickle
 
@@ -30,10 +28,10 @@ EVIDENCE = {
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CDNError)]
 
 
-def drawn_tree() -> dict[str, str]:
+def drawn_tree():
     """Each class in the module's docstring with the class that it hangs from."""
-    parents: dict[str, str] = {}
-    above: list[str] = []
+    parents = {}
+    above = []
     for line in (errors.__doc__ or "").splitlines():
         head, branch, text = line.rpartition("── ")
         if not branch and line.strip() == "CDNError":
@@ -45,13 +43,13 @@ def drawn_tree() -> dict[str, str]:
     return parents
 
 
-def test_the_tree_is_as_drawn() -> None:
+def test_the_tree_is_as_drawn():
     """The docstring draws exactly the classes that there are, each below its base."""
     bases = {kind.__name__: kind.__bases__[0].__name__ for kind in CLASSES if kind is not errors.CDNError}
     assert drawn_tree() == bases
 
 
-def test_all_hang_from_one_exception_and_are_public() -> None:
+def test_all_hang_from_one_exception_and_are_public():
     """`except CDNError` catches all of them, and no `except OSError` or `except ValueError` catches any."""
     assert errors.CDNError.__bases__ == (Exception,)
     assert {kind.__name__ for kind in CLASSES} <= set(cdn_sigv4.__all__)
@@ -59,8 +57,8 @@ def test_all_hang_from_one_exception_and_are_public() -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickles_with_its_evidence(kind: type[errors.CDNError], protocol: int) -> None:
+@pytest.mark.parametrize("protocol", [0, pickle.HIGHEST_PROTOCOL])
+def test_pickles_with_its_evidence(kind, protocol):
     """An error that crosses a process boundary is of the same class and says the same."""
     error = kind("no", **EVIDENCE)
     again = pickle.loads(pickle.dumps(error, protocol))
@@ -70,7 +68,7 @@ def test_pickles_with_its_evidence(kind: type[errors.CDNError], protocol: int) -
     assert str(again) == str(error)
 
 
-def test_pickles_what_was_added_later() -> None:
+def test_pickles_what_was_added_later():
     """The client adds operation, bucket and key where it catches: these too survive, in a copy as in a pickle."""
     error = errors.InvalidResponse("odd")
     error.operation, error.bucket, error.key = "GET", "models", "k"
@@ -97,14 +95,9 @@ def test_pickles_what_was_added_later() -> None:
         ),
     ],
 )
-def test_text(evidence: dict[str, object], expected: str) -> None:
+def test_text(evidence, expected):
     """What is known stands in the text, what is not leaves no gap."""
     assert str(errors.CDNError("no", **evidence)) == expected
-
-
-def test_an_empty_message_leaves_no_gap() -> None:
-    """Without words of the server's the text ends after the status."""
-    assert str(errors.NotFound("", status=404, code="NoSuchKey")) == "404 NoSuchKey"
 
 
 HOSTILE = st.text(
@@ -114,7 +107,7 @@ HOSTILE = st.text(
 
 @same_each_run
 @given(message=HOSTILE, key=HOSTILE, code=HOSTILE, request_id=HOSTILE)
-def test_text_is_one_printable_line(message: str, key: str, code: str, request_id: str) -> None:
+def test_text_is_one_printable_line(message, key, code, request_id):
     """Nothing that a server or a key says breaks the line, moves the cursor or turns the text around."""
     error = errors.ResponseError(message, bucket="models", key=key, status=500, code=code, request_id=request_id)
     assert str(error).isprintable()
@@ -122,7 +115,7 @@ def test_text_is_one_printable_line(message: str, key: str, code: str, request_i
 
 
 @pytest.mark.parametrize("field", ["message", "code", "request_id", "key"])
-def test_long_words_are_cut(field: str) -> None:
+def test_long_words_are_cut(field):
     """A megabyte of a server's words makes a line of about a thousand characters, and shows that it was cut."""
     evidence = {"message": "m", "bucket": "b", field: "x" * (1 << 20)}
     text = str(errors.CDNError(evidence.pop("message"), **evidence))
@@ -144,6 +137,6 @@ def test_long_words_are_cut(field: str) -> None:
         pytest.param("\ud800", " ", id="half a surrogate pair"),
     ],
 )
-def test_printable(text: str, expected: str) -> None:
+def test_printable(text, expected):
     """`printable` keeps letters, blanks out controls, and cuts at its limit."""
     assert errors.printable(text, 4) == expected

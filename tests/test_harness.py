@@ -22,28 +22,33 @@ GIVEN = {
 }
 
 
-def test_without_settings_all_kinds_are_tried_in_order():
+def test_all_kinds_are_tried_in_order():
+    """Without settings a container is tried, then a program, then moto."""
     assert choice.choose({}, may_be_given=True) == choice.Choice(("container", "binary", "moto"), choice.DEFAULT_IMAGE)
 
 
 @pytest.mark.parametrize("kind", choice.KINDS)
-def test_a_forced_kind_is_the_only_one(kind):
+def test_forced_kind(kind):
+    """A kind that is demanded is the only one tried, whatever else is set."""
     environ = {"CDN_TEST_SERVER": kind, "CDN_MINIO_IMAGE": "own:1", **GIVEN}
     assert choice.choose(environ, may_be_given=True) == choice.Choice((kind,), "own:1")
 
 
-def test_an_unknown_kind_is_refused_with_those_that_exist():
+def test_unknown_kind():
+    """A kind that does not exist is refused, with those that do."""
     with pytest.raises(values.HarnessError, match="'minio'; it may be container, binary, moto"):
         choice.choose({"CDN_TEST_SERVER": "minio"}, may_be_given=True)
 
 
-def test_a_given_server_is_taken_by_the_demo_and_never_by_the_tests():
+def test_given_server():
+    """A server that the user gives is taken by the demo, and never by the tests."""
     assert choice.choose(GIVEN, may_be_given=True).given.endpoint == GIVEN["CDN_ENDPOINT"]
     assert choice.choose(GIVEN, may_be_given=False) == choice.choose({}, may_be_given=False)
 
 
 @pytest.mark.parametrize("missing", GIVEN)
-def test_a_given_server_in_part_is_refused_and_names_what_is_missing(missing):
+def test_given_server_in_part(missing):
+    """Settings given in part are refused, naming what is missing and showing no secret."""
     environ = {name: value for name, value in GIVEN.items() if name != missing}
     with pytest.raises(values.HarnessError, match=rf"but not {missing}: ") as caught:
         choice.choose(environ, may_be_given=True)
@@ -51,6 +56,7 @@ def test_a_given_server_in_part_is_refused_and_names_what_is_missing(missing):
 
 
 def test_nothing_shows_a_secret(server, bucket):
+    """No `repr` of the harness's values shows a secret."""
     given = choice.choose(GIVEN, may_be_given=True)
     users = server.make_users(bucket)
     shown = repr([given, server, users]) + str(server)
@@ -60,30 +66,35 @@ def test_nothing_shows_a_secret(server, bucket):
     assert users.uploader.access_key in shown
 
 
-def test_the_policies_name_one_bucket_and_only_what_is_needed():
+def test_policies():
+    """The two policies name one bucket and only what is needed."""
     upload, download = values.upload_policy("b")["Statement"], values.download_policy("b")["Statement"]
     assert [statement["Resource"] for statement in upload + download] == [["arn:aws:s3:::b/*"]] * 2
     assert upload[0]["Action"] == ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     assert download[0]["Action"] == ["s3:GetObject"]
 
 
-def test_the_server_listens_on_the_loopback_address_only(server):
+def test_loopback_only(server):
+    """The server that was started listens on the loopback address."""
     assert server.endpoint.startswith("http://127.0.0.1:")
 
 
-def test_no_variable_of_the_user_reaches_a_test():
+def test_clean_surroundings():
+    """No variable of the user's, nor their home folder, reaches a test."""
     assert not [name for name in os.environ if name.startswith(("AWS_", "CDN_")) or name.lower().endswith("_proxy")]
     assert not list(Path(os.environ["HOME"]).iterdir())
 
 
-def test_a_child_which_ends_at_once_is_reported_with_its_last_lines():
+def test_child_that_ends_at_once():
+    """A child process that ends at once is reported with its last lines."""
     command = [sys.executable, "-c", "import sys; sys.exit('no room on the disk')"]
     expected = pytest.raises(values.HarnessError, match=r"ended with 1; .*\n +no room on the disk")
     with processes.running(command, processes.bare_environment()) as child, expected:
         processes.wait_until(lambda: False, child, "it")
 
 
-def test_a_child_is_ended_when_its_user_fails():
+def test_child_of_a_user_that_fails():
+    """A child process is ended when who uses it fails."""
     with pytest.raises(ZeroDivisionError), processes.running(
         [sys.executable, "-c", "import time; time.sleep(600)"], processes.bare_environment()
     ) as child:
@@ -111,7 +122,8 @@ def given_to_the_demo(server, users, bucket):
     }
 
 
-def test_the_demo_runs_from_end_to_end_on_a_given_server(given_to_the_demo, users, root_client, bucket):
+def test_demo(given_to_the_demo, users, root_client, bucket):
+    """The demo runs from end to end on a given server, shows no secret, and says what it leaves there."""
     done = run_demo(given_to_the_demo)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "both are the same, byte for byte" in done.stdout
@@ -123,7 +135,8 @@ def test_the_demo_runs_from_end_to_end_on_a_given_server(given_to_the_demo, user
     assert f"left on your server: {bucket}/{left[0]}" in done.stdout
 
 
-def test_the_demo_fails_plainly_when_the_credentials_are_exchanged(given_to_the_demo):
+def test_demo_with_exchanged_credentials(given_to_the_demo):
+    """The demo fails plainly when the two credentials are exchanged."""
     other = {"UPLOADER": "DOWNLOADER", "DOWNLOADER": "UPLOADER"}
     exchanged = {
         re.sub("UPLOADER|DOWNLOADER", lambda role: other[role[0]], name): v for name, v in given_to_the_demo.items()
@@ -133,14 +146,16 @@ def test_the_demo_fails_plainly_when_the_credentials_are_exchanged(given_to_the_
     assert "FAILED: this did not hold: CDNManager.upload returned True" in done.stdout
 
 
-def test_the_demo_proves_the_whole_way_from_server_to_refusal(server, capsys):
+def test_demo_shows_refusals(server, capsys):
+    """The demo shows that neither user may do the other's job."""
     demo.run(server)
     shown = capsys.readouterr().out
     assert "ok: the uploader may not download" in shown
     assert "ok: the downloader may not upload" in shown
 
 
-def test_demo_notices_a_credential_with_too_many_rights(server, root_client, bucket):
+def test_demo_notices_too_many_rights(server, root_client, bucket):
+    """A credential that may do more than its job fails the demo."""
     key = f"rights/{os.urandom(4).hex()}"
     root_client.put_object(bucket, key, b"x")
     both = type("Manager", (), {"uploader": root_client, "downloader": root_client})

@@ -1,20 +1,17 @@
 """Proves the small S3: boto3, signed for real and checked by the judge, finds in it what it knows from a store."""
 
-from __future__ import annotations
-
 import datetime as dt
 import hashlib
-import pathlib
-from typing import Any, Iterator
 
 import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
 import requests
+from kit import BUCKET, KEY, SECRET
 from rawserver import MemoryStore, RawServer, make_tls
 
-KEY, SECRET, REGION, BUCKET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1", "bucket"
+REGION = "us-east-1"
 AWKWARD = [
     "ü 1+2=3 %41~.onnx",
     "/lead",
@@ -30,7 +27,7 @@ AWKWARD = [
 ]
 
 
-def boto(endpoint: str, secret: str = SECRET, **more: Any) -> Any:
+def boto(endpoint, secret=SECRET, **more):
     """A boto3 client, path style, one attempt, without checksums that nobody asked for."""
     config = botocore.config.Config(
         s3={"addressing_style": "path"},
@@ -50,7 +47,7 @@ def boto(endpoint: str, secret: str = SECRET, **more: Any) -> Any:
     )
 
 
-def refusal(call: Any, **arguments: Any) -> tuple[int, str, str]:
+def refusal(call, **arguments):
     """Status, code and message with which a boto3 call is refused."""
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         call(**arguments)
@@ -59,13 +56,13 @@ def refusal(call: Any, **arguments: Any) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def store() -> MemoryStore:
+def store():
     """A store with one empty bucket, forgiving boto3 its unsorted queries."""
     return MemoryStore({KEY: SECRET}, buckets=(BUCKET,), strict_query=False)
 
 
 @pytest.fixture
-def client(store: MemoryStore) -> Iterator[Any]:
+def client(store):
     """boto3 talking to the store."""
     with RawServer(store) as server:
         client = boto(server.endpoint)
@@ -74,7 +71,7 @@ def client(store: MemoryStore) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("key", AWKWARD)
-def test_awkward_keys(client: Any, store: MemoryStore, key: str) -> None:
+def test_awkward_keys(client, store, key):
     """boto3 puts, reads, lists and deletes a key that others would change, and it is kept under exactly its bytes."""
     body = key.encode() * 3
     put = client.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata={"note": "a  b"}, ContentType="text/x")
@@ -93,7 +90,7 @@ def test_awkward_keys(client: Any, store: MemoryStore, key: str) -> None:
     assert list(store.objects) == [(BUCKET, b"copy of " + key.encode())]
 
 
-def test_listing_in_pages(client: Any, store: MemoryStore) -> None:
+def test_listing_in_pages(client, store):
     """Pages of any size give every key and every common prefix once, in the order of their bytes."""
     keys = sorted(["a", "a/1", "a/2", "b/", "b/c/d", "ü/x", "z", "a b/+", "a\x01"], key=str.encode)
     for key in keys:
@@ -112,7 +109,7 @@ def test_listing_in_pages(client: Any, store: MemoryStore) -> None:
     assert client.list_objects_v2(Bucket=BUCKET, MaxKeys=0)["IsTruncated"] is False
 
 
-def test_ranges(client: Any, store: MemoryStore) -> None:
+def test_ranges(client, store):
     """A range is answered 206 with its place and no checksum of the whole, an impossible one 416 with the size."""
     client.put_object(Bucket=BUCKET, Key="k", Body=b"0123456789", ChecksumAlgorithm="SHA256")
     expected = {"bytes=0-3": b"0123", "bytes=7-": b"789", "bytes=-2": b"89", "bytes=5-99": b"56789"}
@@ -127,7 +124,7 @@ def test_ranges(client: Any, store: MemoryStore) -> None:
     assert refusal(client.get_object, Bucket=BUCKET, Key="empty", Range="bytes=0-")[:2] == (416, "InvalidRange")
 
 
-def test_conditions(client: Any, store: MemoryStore) -> None:
+def test_conditions(client, store):
     """Entity tags guard reading (304, 412) and writing (412, and 404 where nothing is there to be matched)."""
     assert refusal(client.put_object, Bucket=BUCKET, Key="k", IfMatch='"0"')[:2] == (404, "NoSuchKey")
     tag = client.put_object(Bucket=BUCKET, Key="k", Body=b"1", IfNoneMatch="*")["ETag"]
@@ -140,7 +137,7 @@ def test_conditions(client: Any, store: MemoryStore) -> None:
     assert store.objects[BUCKET, b"k"].body == b"2"
 
 
-def test_buckets(client: Any, store: MemoryStore) -> None:
+def test_buckets(client, store):
     """Buckets are made and looked for, and nothing is found in one that does not exist."""
     client.create_bucket(Bucket="second")
     client.head_bucket(Bucket="second")
@@ -149,14 +146,14 @@ def test_buckets(client: Any, store: MemoryStore) -> None:
     assert refusal(client.put_object, Bucket="third", Key="k")[:2] == (404, "NoSuchBucket")
 
 
-def test_what_it_does_not_know_is_501(client: Any) -> None:
+def test_what_it_does_not_know_is_501(client):
     """An operation outside its range is refused loudly instead of being taken for another."""
     assert refusal(client.list_buckets)[0] >= 400
     assert refusal(client.get_object_tagging, Bucket=BUCKET, Key="k")[:2] == (501, "NotImplemented")
     assert refusal(client.get_bucket_location, Bucket=BUCKET)[:2] == (501, "NotImplemented")
 
 
-def test_damaged_upload_is_refused(client: Any, store: MemoryStore) -> None:
+def test_damaged_upload_is_refused(client, store):
     """A body that does not fit the digest sent along is not stored."""
     wrong = {"ContentMD5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, {"ChecksumCRC32": "AAAAAA=="}
     for digest in wrong:
@@ -164,7 +161,7 @@ def test_damaged_upload_is_refused(client: Any, store: MemoryStore) -> None:
     assert not store.objects
 
 
-def test_wrong_secret(store: MemoryStore) -> None:
+def test_wrong_secret(store):
     """A signature made with another secret is 403 SignatureDoesNotMatch, with the reason and without the secret."""
     with RawServer(store) as server:
         client = boto(server.endpoint, "other")
@@ -175,7 +172,7 @@ def test_wrong_secret(store: MemoryStore) -> None:
 
 
 @pytest.mark.parametrize(("sent", "wanted"), [(None, "t/+="), ("t/+=", None), ("other", "t/+=")])
-def test_session_token(sent: str | None, wanted: str | None) -> None:
+def test_session_token(sent, wanted):
     """A session token is demanded where one belongs to the key, refused where none does, and compared."""
     store = MemoryStore({KEY: SECRET}, buckets=(BUCKET,), tokens={KEY: wanted} if wanted else {}, strict_query=False)
     with RawServer(store) as server:
@@ -186,7 +183,7 @@ def test_session_token(sent: str | None, wanted: str | None) -> None:
         good.close()
 
 
-def test_clock(store: MemoryStore) -> None:
+def test_clock(store):
     """A store whose clock is an hour off says so in its code and shows its own time in Date."""
     moment = dt.datetime.now(dt.timezone.utc) + dt.timedelta(hours=1)
     store = MemoryStore({KEY: SECRET}, buckets=(BUCKET,), clock=lambda: moment)
@@ -201,7 +198,7 @@ def test_clock(store: MemoryStore) -> None:
     )
 
 
-def test_presigned_over_tls(store: MemoryStore, tmp_path: pathlib.Path) -> None:
+def test_presigned_over_tls(store, tmp_path):
     """A URL that boto3 presigned is served over TLS to a client without any key, and to nobody once changed."""
     context, authority = make_tls(tmp_path)
     store.put(BUCKET, "a/ü 1", b"content")
@@ -214,7 +211,7 @@ def test_presigned_over_tls(store: MemoryStore, tmp_path: pathlib.Path) -> None:
         assert (changed.status_code, b"signature differs" in changed.content) == (403, True)
 
 
-def test_strict_query_is_the_default() -> None:
+def test_strict_query_is_the_default():
     """Unless told otherwise, a query that is not sent in its canonical order is refused, boto3's own among them."""
     with RawServer(MemoryStore({KEY: SECRET}, buckets=(BUCKET,))) as server:
         client = boto(server.endpoint)

@@ -3,9 +3,8 @@
 Tests marked `minio` state what MinIO alone does; the others also hold on moto, which checks signatures and policies.
 """
 
-from __future__ import annotations
-
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -42,20 +41,18 @@ AWKWARD = [
 ]
 
 
+def facade(server, down, up, errors):
+    """The façade under two of the server's users."""
+    keys = (down.access_key, down.secret_key, up.access_key, up.secret_key)
+    return CDNManager(CDNCredentials(server.endpoint, *keys, region=server.region), on_error=errors.append)
+
+
 @pytest.fixture
 def manager(server, users, tmp_path, monkeypatch):
     """The façade under the two least users, in an empty folder; an error fails the test with its text."""
     monkeypatch.chdir(tmp_path)
-    errors: list[Exception] = []
-    credentials = CDNCredentials(
-        server.endpoint,
-        users.downloader.access_key,
-        users.downloader.secret_key,
-        users.uploader.access_key,
-        users.uploader.secret_key,
-        region=server.region,
-    )
-    with CDNManager(credentials, on_error=errors.append) as manager:
+    errors = []
+    with facade(server, users.downloader, users.uploader, errors) as manager:
         yield manager
     assert errors == []
 
@@ -97,15 +94,8 @@ def test_refused_download_leaves_the_old_file(server, users, bucket, uploader, t
     old = Path("refused/model")
     old.parent.mkdir()
     old.write_bytes(b"old")
-    errors: list[Exception] = []
-    swapped = CDNCredentials(
-        server.endpoint,
-        users.uploader.access_key,
-        users.uploader.secret_key,
-        users.downloader.access_key,
-        users.downloader.secret_key,
-    )
-    with CDNManager(swapped, on_error=errors.append) as manager:
+    errors = []
+    with facade(server, users.uploader, users.downloader, errors) as manager:
         assert not manager.download(bucket, "refused/model")
         assert not manager.download(bucket, "other/model")
         assert not manager.upload(bucket, "refused/model", b"x")
@@ -223,7 +213,7 @@ def test_wrong_secret_unknown_key_and_wrong_clock(server, users, bucket):
     """Each of the usual reasons for a 403 is named, with what to do."""
     good = users.downloader
 
-    def hint(credentials: Credentials, minutes: float = 0) -> str:
+    def hint(credentials, minutes=0):
         client = S3Client(server.endpoint, credentials)
         real = client._exchange.clock
         client._exchange.clock = lambda: real() + 60 * minutes
@@ -240,32 +230,22 @@ def test_wrong_secret_unknown_key_and_wrong_clock(server, users, bucket):
 
 
 @pytest.mark.minio
-def test_damaged_body_is_refused(server, root_client, bucket):
+def test_damaged_body_is_refused(root_client, bucket):
     """A body that is not the one that was signed is refused by the server and not stored."""
 
-    class Changing:
+    class Changing(io.BytesIO):
         """A file whose second reading gives other bytes."""
 
-        def __init__(self) -> None:
-            self.content, self.position, self.passes = b"first pass", 0, 0
+        passes = 0
 
-        def tell(self) -> int:
-            return self.position
-
-        def seek(self, offset: int, whence: int = 0) -> int:
-            self.position = offset if whence == 0 else len(self.content) + offset
-            return self.position
-
-        def read(self, amount: int = -1) -> bytes:
-            if amount > 0 and self.position == 0:
+        def read(self, amount=-1):
+            if amount > 0 and self.tell() == 0:
                 self.passes += 1
-                self.content = b"first pass" if self.passes == 1 else b"other pass"
-            block = self.content[self.position : self.position + amount]
-            self.position += len(block)
-            return block
+            block = super().read(amount)
+            return block if self.passes == 1 else block.upper()
 
     with pytest.raises(ResponseError) as caught:
-        root_client.put_object(bucket, "damaged", Changing())
+        root_client.put_object(bucket, "damaged", Changing(b"the bytes"))
     assert caught.value.code == "XAmzContentSHA256Mismatch"
     assert "source changed" in caught.value.hint
     with pytest.raises(NotFound):

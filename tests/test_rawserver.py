@@ -1,29 +1,25 @@
 """Proves the loopback server: it keeps exactly what was sent, and each misbehaviour is the one that was asked for."""
 
-from __future__ import annotations
-
 import contextlib
-import pathlib
 import socket
 import threading
-from typing import Iterator
 
 import pytest
 import requests
-from rawserver import Answer, BadRequest, RawRequest, RawServer, chunked, in_turn, make_tls
+from rawserver import Answer, BadRequest, RawServer, chunked, in_turn, make_tls
 
 PLAIN = b"GET /a/../b%2f?x=%zz HTTP/1.1\r\nhost:h\r\nX-Two:  1 \r\nx-two: 2\r\n\r\n"
 
 
 @contextlib.contextmanager
-def connected(server: RawServer) -> Iterator[socket.socket]:
+def connected(server):
     with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
         yield sock
 
 
-def everything(sock: socket.socket) -> bytes:
+def everything(sock):
     """All that comes until the server ends the connection."""
-    pieces: list[bytes] = []
+    pieces = []
     while True:
         piece = sock.recv(65536)
         if not piece:
@@ -31,11 +27,11 @@ def everything(sock: socket.socket) -> bytes:
         pieces.append(piece)
 
 
-def post(body: bytes, *lines: bytes) -> bytes:
+def post(body, *lines):
     return b"\r\n".join([b"POST /x HTTP/1.1", b"Host: h", b"Content-Length: %d" % len(body), *lines, b"", body])
 
 
-def test_keeps_bytes_and_connection() -> None:
+def test_keeps_bytes_and_connection():
     """Head and target stay byte for byte as sent, and three requests share a connection that a fourth does not."""
     with RawServer() as server:
         with connected(server) as sock:
@@ -60,7 +56,7 @@ def test_keeps_bytes_and_connection() -> None:
     assert (third.body, fourth.body, server.connections) == (b"", b"", 2)
 
 
-def test_chunked_and_absolute_form() -> None:
+def test_chunked_and_absolute_form():
     """A chunked body is joined, and a proxy's absolute form is kept as sent while path and query leave it out."""
     with RawServer() as server:
         done = requests.put(server.endpoint + "/x", data=iter([b"ab", b"c" * 70000]), timeout=5)
@@ -71,21 +67,21 @@ def test_chunked_and_absolute_form() -> None:
     assert (get.target, get.path, get.query) == (b"http://far.test:81/p?q=1", b"/p", b"q=1")
 
 
-@pytest.mark.parametrize(
-    "stray",
-    [
-        b"\r\n" + PLAIN,
-        b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost : h\r\n\r\n",
-        b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: +1\r\n\r\nx",
-        b"PUT / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-        b"PUT / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n\r\n",
-        post(b"abc") + b"left over",
-    ],
-)
-def test_malformed_requests_fail_the_test(stray: bytes) -> None:
+MALFORMED = {
+    "empty line before": b"\r\n" + PLAIN,
+    "two blanks": b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "folded line": b"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
+    "blank before the colon": b"GET / HTTP/1.1\r\nHost : h\r\n\r\n",
+    "signed length": b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: +1\r\n\r\nx",
+    "two lengths": b"PUT / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    "length and chunks": b"PUT / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunk size": b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n\r\n",
+    "bytes left over": post(b"abc") + b"left over",
+}
+
+
+@pytest.mark.parametrize("stray", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_requests_fail_the_test(stray):
     """Whatever is no HTTP/1.1, bytes left over behind a body among them, is raised where the server is used."""
     server = RawServer().__enter__()
     with connected(server) as sock:
@@ -96,10 +92,10 @@ def test_malformed_requests_fail_the_test(stray: bytes) -> None:
         server.__exit__(None, None, None)
 
 
-def test_error_in_the_answer_is_raised() -> None:
+def test_error_in_the_answer_is_raised():
     """An exception in the answer callable is not lost in its thread."""
 
-    def wrong(request: RawRequest) -> Answer:
+    def wrong(request):
         raise ZeroDivisionError
 
     server = RawServer(wrong).__enter__()
@@ -129,8 +125,8 @@ SENT = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "expected"), SENT)
-def test_answers_byte_for_byte(answer: Answer, expected: bytes) -> None:
+@pytest.mark.parametrize(("answer", "expected"), SENT, ids=range(len(SENT)))
+def test_answers_byte_for_byte(answer, expected):
     """Each kind of answer is on the wire exactly as described, and then the connection ends."""
     answer.close = True
     with RawServer(lambda request: answer) as server, connected(server) as sock:
@@ -138,7 +134,7 @@ def test_answers_byte_for_byte(answer: Answer, expected: bytes) -> None:
         assert everything(sock) == expected
 
 
-def test_head_has_a_length_but_no_body() -> None:
+def test_head_has_a_length_but_no_body():
     """A HEAD request is told the length of the body that it does not get, and the connection stays usable."""
     with RawServer(lambda request: Answer(body=b"abc")) as server, requests.Session() as session:
         assert session.head(server.endpoint, timeout=5).headers["Content-Length"] == "3"
@@ -147,7 +143,7 @@ def test_head_has_a_length_but_no_body() -> None:
 
 
 @pytest.mark.parametrize("cut_after", [None, 2])
-def test_reset(cut_after: int | None) -> None:
+def test_reset(cut_after):
     """The connection is reset, before anything or after some of the body."""
     answer = Answer(body=b"abc", reset=True, cut_after=cut_after)
     with RawServer(lambda request: answer) as server, connected(server) as sock:
@@ -159,7 +155,7 @@ def test_reset(cut_after: int | None) -> None:
             sock.recv(1000)
 
 
-def test_early_answer_is_drained_within_bounds() -> None:
+def test_early_answer_is_drained_within_bounds():
     """An answer before the body keeps the connection when the rest fits the bound, and ends it when it does not."""
     early = Answer(403, before_body=True, drain=1000)
     with RawServer(lambda request: early) as server:
@@ -177,7 +173,7 @@ def test_early_answer_is_drained_within_bounds() -> None:
     assert (len(refused.body), refused.complete) == (1000, False)
 
 
-def test_continue_is_sent_only_where_the_body_is_read() -> None:
+def test_continue_is_sent_only_where_the_body_is_read():
     """A client that expects 100-continue gets it when its body is wanted, and only the refusal when it is not."""
     head = post(b"abc", b"Expect: 100-continue")[:-3]
     with RawServer(in_turn(Answer(), Answer(403, before_body=True, drain=0))) as server, connected(server) as sock:
@@ -189,7 +185,7 @@ def test_continue_is_sent_only_where_the_body_is_read() -> None:
         assert everything(sock).startswith(b"HTTP/1.1 403 ")
 
 
-def test_broken_off_body_is_recorded() -> None:
+def test_broken_off_body_is_recorded():
     """A request whose body broke off is recorded as incomplete, with what came."""
     with RawServer() as server, connected(server) as sock:
         sock.sendall(post(b"abcdef")[:-2])
@@ -199,7 +195,7 @@ def test_broken_off_body_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("after", [None, 2])
-def test_delay(after: int | None) -> None:
+def test_delay(after):
     """An answer waits for its event, at its beginning or in the middle of its body."""
     go = threading.Event()
     answer = Answer(body=b"abcd", delay=go, delay_after=after, close=True)
@@ -217,7 +213,7 @@ def test_delay(after: int | None) -> None:
         assert (before + everything(sock)).endswith(b"\r\n\r\nabcd")
 
 
-def test_stop_does_not_wait_for_anybody() -> None:
+def test_stop_does_not_wait_for_anybody():
     """Stopping ends idle connections, half a request and a delay that nobody sets, and leaves no thread behind."""
     threads = threading.active_count()
     with contextlib.ExitStack() as stack:
@@ -233,7 +229,7 @@ def test_stop_does_not_wait_for_anybody() -> None:
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "::1"])
-def test_tls(tmp_path: pathlib.Path, name: str) -> None:
+def test_tls(tmp_path, name):
     """Over TLS, on either loopback address, a client that knows the authority is served and any other is not."""
     context, authority = make_tls(tmp_path)
     try:
@@ -248,7 +244,7 @@ def test_tls(tmp_path: pathlib.Path, name: str) -> None:
     assert len(server.requests) == 1
 
 
-def test_in_turn() -> None:
+def test_in_turn():
     """Answers and callables are given one after the other, the last for ever."""
     answer = in_turn(Answer(503), lambda request: Answer(body=request.body), Answer(404))
     with RawServer(answer) as server, requests.Session() as session:

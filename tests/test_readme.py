@@ -4,8 +4,6 @@ The blocks run top to bottom in one namespace, as a reader would type them; only
 (host, keys, secrets, bucket) are replaced.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -15,7 +13,7 @@ from harness.values import download_policy, upload_policy
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language):
     """All fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
@@ -38,13 +36,14 @@ def test_python_blocks_run(server, root_client, users, tmp_path, monkeypatch, ca
     }
     monkeypatch.chdir(tmp_path)
     Path("model.bin").write_bytes(b"a model")
-    namespace: dict[str, object] = {}
+    namespace = {}
     code = blocks("python")
     assert len(code) == 5
     for block in code:
+        typed = block
         for name, real in replaced.items():
-            block = block.replace(name, real)
-        exec(compile(block, "README.md", "exec"), namespace)
+            typed = typed.replace(name, real)
+        exec(compile(typed, "README.md", "exec"), namespace)
     assert Path("yolo/v8.onnx").read_bytes() == b"..."
     assert Path("copy.bin").read_bytes() == b"a model"
     shown = capsys.readouterr().out

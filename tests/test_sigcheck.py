@@ -1,42 +1,38 @@
-"""Proves the judge: what botocore and AWS's documentation sign passes, and every single tampering is refused by name."""
-
-from __future__ import annotations
+"""Proves the judge: what botocore and AWS's documentation sign passes, every tampering is refused by its name."""
 
 import datetime as dt
 import hashlib
 import json
-import pathlib
 import re
-from typing import Any, Callable, Iterable
 
 import botocore.auth
 import botocore.awsrequest
 import botocore.config
 import botocore.credentials
 import pytest
+from kit import KEY, SECRET, SECRETS
 from sigcheck import SignatureError, Verified, decode, encode, verify
 
-KEY, SECRET, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"
-SECRETS = {KEY: SECRET}
+REGION = "us-east-1"
 BODY = b"Welcome to Amazon S3."
 WHEN = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc)
 
 
-def head_of(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+def head_of(method, target, headers):
     lines = [f"{method} {target} HTTP/1.1"] + [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def by_botocore(
-    method: str = "PUT",
-    target: str = "/bucket/a%20b/%C3%BC?a=1&b=x%2By",
-    headers: dict[str, str] | None = None,
-    body: bytes = BODY,
+    method="PUT",
+    target="/bucket/a%20b/%C3%BC?a=1&b=x%2By",
+    headers=None,
+    body=BODY,
     *,
-    token: str | None = None,
-    presign: int | None = None,
-    sign_body: bool = True,
-) -> bytes:
+    token=None,
+    presign=None,
+    sign_body=True,
+):
     """A request's head as botocore signs it, now, for the host store.test:9000."""
     credentials = botocore.credentials.Credentials(KEY, SECRET, token)
     request = botocore.awsrequest.AWSRequest(method, "https://store.test:9000" + target, headers or {}, body)
@@ -50,7 +46,7 @@ def by_botocore(
     return head_of(method, prepared.url[len("https://store.test:9000") :], sent)
 
 
-def from_oracle(case: dict[str, Any], entry: dict[str, Any]) -> tuple[bytes, bytes]:
+def from_oracle(case, entry):
     """Head and body of one entry of the recorded keys."""
     body = entry["put_body"].encode() if case["op"] == "put_object" else b""
     method = "PUT" if case["op"] == "put_object" else "GET"
@@ -63,7 +59,7 @@ HEADERS = {"Content-Type": "text/plain", "x-amz-meta-note": "two  blanks", "Rang
 
 @pytest.mark.parametrize("token", [None, "TOKEN/+=="])
 @pytest.mark.parametrize("target", ["/", "/bucket?list-type=2&prefix=a%2Fb", "/bucket//a/../b/%2A~%20", "/b/%252F?x="])
-def test_botocore_signed_header(target: str, token: str | None) -> None:
+def test_botocore_signed_header(target, token):
     """What botocore signs in the header form is accepted, and the value returned says who, where and with what."""
     proof = verify(by_botocore("PUT", target, HEADERS, token=token), BODY, SECRETS, region=REGION)
     assert (proof.access_key, proof.region, proof.service, proof.presigned) == (KEY, REGION, "s3", False)
@@ -73,7 +69,7 @@ def test_botocore_signed_header(target: str, token: str | None) -> None:
 
 
 @pytest.mark.parametrize("token", [None, "TOKEN/+=="])
-def test_botocore_presigned(token: str | None) -> None:
+def test_botocore_presigned(token):
     """What botocore presigns is accepted; with a token it is sent unsorted, which only the strict reading refuses."""
     head = by_botocore("GET", "/bucket/a%20b", body=b"", token=token, presign=900)
     proof = verify(head, b"", SECRETS, region=REGION, strict_query=token is None)
@@ -84,7 +80,7 @@ def test_botocore_presigned(token: str | None) -> None:
             verify(head, b"", SECRETS)
 
 
-def test_official_headers(vectors: pathlib.Path) -> None:
+def test_official_headers(vectors):
     """The signatures printed in the S3 API Reference verify, with the canonical request printed beside them."""
     examples = json.loads((vectors / "s3_examples.json").read_text("utf-8"))
     for case in examples["single"]:
@@ -97,7 +93,7 @@ def test_official_headers(vectors: pathlib.Path) -> None:
         assert proof.canonical_request == case["canonical_request"]
 
 
-def test_official_presigned(vectors: pathlib.Path) -> None:
+def test_official_presigned(vectors):
     """The presigned URL printed in the S3 API Reference verifies within its day, and not a second after it."""
     case = json.loads((vectors / "s3_examples.json").read_text("utf-8"))["presigned"]
     query = case["canonical_request"].split("\n")[2]
@@ -111,7 +107,7 @@ def test_official_presigned(vectors: pathlib.Path) -> None:
         verify(head, b"", SECRETS, now=start - dt.timedelta(minutes=16))
 
 
-def test_recorded_keys(vectors: pathlib.Path) -> None:
+def test_recorded_keys(vectors):
     """All awkward keys that botocore signed, in both addressing styles, verify at the recorded moment."""
     recorded = json.loads((vectors / "s3_keys_botocore_oracle.json").read_text("utf-8"))
     for case in recorded["cases"]:
@@ -121,32 +117,29 @@ def test_recorded_keys(vectors: pathlib.Path) -> None:
     assert len(recorded["cases"]) == 300
 
 
-Change = Callable[[bytes], bytes]
-
-
-def swap(old: bytes, new: bytes) -> Change:
+def swap(old, new):
     """Replace the one occurrence of `old`."""
 
-    def change(head: bytes) -> bytes:
+    def change(head):
         assert head.count(old) == 1, (old, head)
         return head.replace(old, new)
 
     return change
 
 
-def add(line: bytes) -> Change:
+def add(line):
     return lambda head: head[:-2] + line + b"\r\n\r\n"
 
 
-def flip_signature(head: bytes) -> bytes:
+def flip_signature(head):
     at = head.index(b"Signature=") + 10
     return head[:at] + (b"0" if head[at : at + 1] != b"0" else b"1") + head[at + 1 :]
 
 
-def later(seconds: bool) -> Change:
+def later(seconds):
     """Another moment of the same day, or the same moment of another day, in x-amz-date."""
 
-    def change(head: bytes) -> bytes:
+    def change(head):
         at = head.lower().index(b"x-amz-date: ") + 12
         stamp = head[at : at + 9] + b"235959Z" if seconds else b"20200101" + head[at + 8 : at + 16]
         return head[:at] + stamp + head[at + 16 :]
@@ -154,7 +147,7 @@ def later(seconds: bool) -> Change:
     return change
 
 
-TAMPERED: dict[str, tuple[Change, str]] = {
+TAMPERED = {
     "method": (swap(b"PUT ", b"POST "), "signature differs"),
     "path byte": (swap(b"/a%20b/", b"/a%20c/"), "signature differs"),
     "path escape in small letters": (swap(b"%C3%BC", b"%c3%bc"), "path not canonical"),
@@ -206,7 +199,7 @@ TAMPERED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_tampered(what: str) -> None:
+def test_tampered(what):
     """One change to a good request is refused for its own reason, or accepted where nothing signed changes."""
     change, rule = TAMPERED[what]
     head = change(by_botocore(headers=HEADERS))
@@ -219,17 +212,8 @@ def test_tampered(what: str) -> None:
     assert SECRET not in repr(vars(caught.value)) + repr(caught.value)
 
 
-@pytest.mark.parametrize("at", range(64))
-def test_every_digit_of_the_signature(at: int) -> None:
-    """No digit of the signature is overlooked."""
-    head = by_botocore()
-    place = head.index(b"Signature=") + 10 + at
-    with pytest.raises(SignatureError, match="signature differs"):
-        verify(head[:place] + (b"0" if head[place : place + 1] != b"0" else b"1") + head[place + 1 :], BODY, SECRETS)
-
-
-def test_body() -> None:
-    """A body other than the one hashed is refused; UNSIGNED-PAYLOAD only passes where it is allowed; nor may it lack."""
+def test_body():
+    """A body other than the one hashed is refused; UNSIGNED-PAYLOAD passes where allowed; the header may not lack."""
     with pytest.raises(SignatureError, match="not the SHA-256 of the body"):
         verify(by_botocore(), BODY + b"!", SECRETS)
     digest = hashlib.sha256(BODY).hexdigest().encode()
@@ -244,7 +228,7 @@ def test_body() -> None:
         verify(b"\r\n".join(lines), BODY, SECRETS)
 
 
-PRESIGNED: dict[str, tuple[Change, str]] = {
+PRESIGNED = {
     "path": (swap(b"/bucket/", b"/pocket/"), "signature differs"),
     "signature": (flip_signature, "signature differs"),
     "signature cut": (swap(b"X-Amz-Signature=", b"X-Amz-Signature=&y="), "X-Amz-Signature is malformed"),
@@ -264,7 +248,7 @@ PRESIGNED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("what", PRESIGNED)
-def test_tampered_presigned(what: str) -> None:
+def test_tampered_presigned(what):
     """One change to a good presigned request is refused for its own reason."""
     change, rule = PRESIGNED[what]
     head = change(by_botocore("GET", "/bucket/a%20b", body=b"", presign=900))
@@ -276,7 +260,7 @@ def test_tampered_presigned(what: str) -> None:
     assert rule in str(caught.value)
 
 
-def test_clock() -> None:
+def test_clock():
     """With a clock, fifteen minutes of difference pass and a second more is RequestTimeTooSkewed, either way."""
     head = by_botocore()
     stamp = verify(head, BODY, SECRETS).timestamp
@@ -288,13 +272,13 @@ def test_clock() -> None:
         assert caught.value.code == "RequestTimeTooSkewed"
 
 
-def test_no_signature_at_all() -> None:
+def test_no_signature_at_all():
     """An anonymous request is refused."""
     with pytest.raises(SignatureError, match="authorization missing"):
         verify(head_of("GET", "/bucket/key", [("Host", "h")]), b"", SECRETS)
 
 
-def test_encoding_is_exact() -> None:
+def test_encoding_is_exact():
     """Every byte survives encoding and decoding, and only the unreserved ones stand for themselves."""
     raw = bytes(range(256))
     assert decode(encode(raw)) == raw

@@ -1,22 +1,16 @@
-"""The small pieces of the signer, one by one: encoding, sorting, normalising, times, keys, credentials.
+"""The small pieces of the signer, one by one: encoding, sorting, normalising, times, keys.
 
 The expectations come from the rules, not from the code: RFC 3986 (2.3 unreserved characters, 5.2.4 dot segments), the
 pages that `cdn_sigv4/sigv4.py` names, `urllib.parse`, `hmac`, and for the normalised path botocore. Whole requests are
 in the other three files: printed examples, published suites, botocore.
 """
 
-from __future__ import annotations
-
-import copy
 import hashlib
 import hmac
 import itertools
-import pickle
-import pprint
 import random
 import string
 import time
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 import botocore.utils
@@ -26,63 +20,33 @@ from hypothesis import strategies as st
 
 from cdn_sigv4 import sigv4
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 
-EMPTY_BODY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 UNRESERVED = string.ascii_letters + string.digits + "-._~"
 CREDENTIALS = sigv4.Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 SCOPE = sigv4.Scope("20150830T123600Z", "us-east-1", "s3")
 HEADERS = [("Host", "store.example:9000"), ("x-amz-content-sha256", sigv4.EMPTY_SHA256)]
 
 
-def sign_headers(credentials: sigv4.Credentials = CREDENTIALS, scope: sigv4.Scope = SCOPE) -> dict[str, str]:
+def sign_headers(credentials=CREDENTIALS, scope=SCOPE):
     return sigv4.sign_headers(credentials, scope, "GET", "/key", "", HEADERS, sigv4.EMPTY_SHA256)
 
 
-def sign_query(
-    expires_in: int = 60,
-    *,
-    credentials: sigv4.Credentials = CREDENTIALS,
-    scope: sigv4.Scope = SCOPE,
-    pairs: sigv4.Pairs = (),
-) -> str:
+def sign_query(expires_in=60, *, credentials=CREDENTIALS, scope=SCOPE, pairs=()):
     host = [("Host", "store.example:9000")]
     return sigv4.sign_query(credentials, scope, "GET", "/key", pairs, host, "UNSIGNED-PAYLOAD", expires_in=expires_in)
 
 
-def hmac_sha256(key: bytes, text: str) -> bytes:
+def hmac_sha256(key, text):
     return hmac.new(key, text.encode("utf-8"), hashlib.sha256).digest()
 
 
-def key_by_hand(secret: str, date: str, region: str, service: str) -> bytes:
+def key_by_hand(secret, date, region, service):
     """The signing key as AWS writes it down, without the package's cache."""
     key = b"AWS4" + secret.encode("utf-8")
     for text in (date, region, service, "aws4_request"):
         key = hmac_sha256(key, text)
     return key
-
-
-# --- constants -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("constant", "expected"),
-    [
-        pytest.param(sigv4.ALGORITHM, "AWS4-HMAC-SHA256", id="algorithm"),
-        pytest.param(sigv4.UNSIGNED_PAYLOAD, "UNSIGNED-PAYLOAD", id="unsigned payload"),
-        pytest.param(sigv4.EMPTY_SHA256, EMPTY_BODY, id="empty body"),
-        pytest.param(sigv4.MAX_EXPIRES, 7 * 24 * 60 * 60, id="seven days"),
-    ],
-)
-def test_constants(constant: object, expected: object) -> None:
-    """The constants are those of AWS's pages."""
-    assert constant == expected
-
-
-# --- percent-encoding ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,7 +56,7 @@ def test_constants(constant: object, expected: object) -> None:
         pytest.param(sigv4.uri_encode_path, UNRESERVED + "/", id="uri_encode_path"),
     ],
 )
-def test_every_byte_is_kept_or_encoded_in_upper_case(encode: Callable[[bytes], str], kept: str) -> None:
+def test_every_byte_is_kept_or_encoded_in_upper_case(encode, kept):
     """Each of the 256 bytes is kept when it is unreserved (in a path: or `/`), else encoded as %XX."""
     expected = [chr(byte) if chr(byte) in kept else f"%{byte:02X}" for byte in range(256)]
     assert [encode(bytes([byte])) for byte in range(256)] == expected
@@ -105,7 +69,7 @@ def test_every_byte_is_kept_or_encoded_in_upper_case(encode: Callable[[bytes], s
 @example(text="")
 @example(text="a b+c%20%2F/../~*'()!")
 @example(text="u\u0308 ü 日本語 🤖 \x00\x7f\x80\u2028")
-def test_text_comes_back_from_its_encoded_form(text: str) -> None:
+def test_text_comes_back_from_its_encoded_form(text):
     """Decoding gives back the very UTF-8 bytes, neither normalised nor folded; text and its bytes encode alike."""
     data = text.encode("utf-8")
     assert unquote_to_bytes(sigv4.uri_encode(text)) == unquote_to_bytes(sigv4.uri_encode_path(text)) == data
@@ -123,30 +87,20 @@ def test_text_comes_back_from_its_encoded_form(text: str) -> None:
         pytest.param(lambda text: sigv4.canonical_query([("n", text)]), id="query value"),
     ],
 )
-def test_surrogates_are_refused(encode: Callable[[str], str], text: str) -> None:
+def test_surrogates_are_refused(encode, text):
     """A lone surrogate, even one of a pair, has no UTF-8 form and is a ValueError."""
     with pytest.raises(ValueError, match="surrogates not allowed"):
         encode(text)
 
 
-# --- query -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [
-        pytest.param([], "", id="nothing"),
         pytest.param([("lifecycle", "")], "lifecycle=", id="no value"),
         pytest.param([("a", ""), ("a", "")], "a=&a=", id="the same twice"),
-        pytest.param([("a", "b c")], "a=b%20c", id="space"),
-        pytest.param([("a+b", "c+d")], "a%2Bb=c%2Bd", id="plus"),
         pytest.param([("a&b", "c=d")], "a%26b=c%3Dd", id="separators"),
-        pytest.param([("prefix", "a/b")], "prefix=a%2Fb", id="slash"),
         pytest.param([("a", "%2F")], "a=%252F", id="percent sign"),
-        pytest.param([("b", "2"), ("a", "1")], "a=1&b=2", id="by name"),
-        pytest.param([("a", "1"), ("B", "2"), ("A", "3")], "A=3&B=2&a=1", id="capitals first"),
         pytest.param([("k", "b"), ("k", "a"), ("k", "B"), ("k", "")], "k=&k=B&k=a&k=b", id="repeated, by value"),
-        pytest.param([("k", "10"), ("k", "9")], "k=10&k=9", id="repeated, as text"),
         # As whole strings `a-b=1` would stand before `a=2`, for `-` (2D) is before `=` (3D); by name it is after.
         pytest.param([("a-b", "1"), ("a", "2")], "a=2&a-b=1", id="name before its extension"),
         pytest.param([("a-b", "1"), ("a=", "2"), ("a", "3")], "a=3&a%3D=2&a-b=1", id="by encoded name"),
@@ -156,56 +110,23 @@ def test_surrogates_are_refused(encode: Callable[[str], str], text: str) -> None
         pytest.param([(b"b", b"\xff"), ("a", b"2")], "a=2&b=%FF", id="bytes"),
     ],
 )
-def test_canonical_query(pairs: list[tuple[str, str]], expected: str) -> None:
+def test_canonical_query(pairs, expected):
     """The query is encoded, then sorted by name and value, and every name has its `=`."""
     assert sigv4.canonical_query(pairs) == expected
     for order in itertools.permutations(pairs):
         assert sigv4.canonical_query(iter(order)) == expected
 
 
-@same_each_run
-@given(pairs=st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=4)] * 2), max_size=6))
-def test_canonical_query_is_read_back_the_same(pairs: list[tuple[str, str]]) -> None:
-    """A form decoder, which takes `+` for a space, reads back all pairs: none is lost, changed or merged."""
-    query = sigv4.canonical_query(pairs)
-    assert "+" not in query
-    assert " " not in query
-    assert sorted(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))) == sorted(pairs)
-
-
-# --- path ------------------------------------------------------------------------------------------------------------
-
 PATHS = {
-    "": "/",
-    "/": "/",
-    "//": "/",
-    "/.": "/",
-    "/./": "/",
-    "/..": "/",
-    "/../": "/",
-    "/../../a": "/a",
-    "/a": "/a",
-    "/a/": "/a/",
-    "/a//": "/a/",
-    "//a///b//": "/a/b/",
-    "/a/./b": "/a/b",
-    "/a/../b": "/b",
-    "/a/../../b": "/b",
-    "/a/b/..": "/a",
-    "/a/b/../": "/a/",
-    "/a/b/.": "/a/b",
-    "/a/..": "/",
-    "/a/../": "/",
-    "/...": "/...",
-    "/.a/..b/c.": "/.a/..b/c.",
-    "/a/%2E%2E/b": "/a/%2E%2E/b",
-    "/ /../ü": "/ü",
-    "/a\\..\\b": "/a\\..\\b",
-}
+    "": "/", "/": "/", "//": "/", "/.": "/", "/./": "/", "/..": "/", "/../": "/", "/../../a": "/a", "/a": "/a",
+    "/a/": "/a/", "/a//": "/a/", "//a///b//": "/a/b/", "/a/./b": "/a/b", "/a/../b": "/b", "/a/../../b": "/b",
+    "/a/b/..": "/a", "/a/b/../": "/a/", "/a/b/.": "/a/b", "/a/..": "/", "/a/../": "/", "/...": "/...",
+    "/.a/..b/c.": "/.a/..b/c.", "/a/%2E%2E/b": "/a/%2E%2E/b", "/ /../ü": "/ü", "/a\\..\\b": "/a\\..\\b",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "expected"), PATHS.items(), ids=[repr(path) for path in PATHS])
-def test_normalise_path(path: str, expected: str) -> None:
+def test_normalise_path(path, expected):
     """Dot segments and empty segments go, a last slash stays, and nothing climbs above the root."""
     assert sigv4.normalise_path(path) == expected
     assert sigv4.normalise_path(expected) == expected
@@ -214,7 +135,7 @@ def test_normalise_path(path: str, expected: str) -> None:
 
 @same_each_run
 @given(path=st.lists(st.sampled_from(["/", "/", ".", "..", "a", "%2e", "ü", " "]), max_size=14).map("".join))
-def test_normalise_path_agrees_with_botocore(path: str) -> None:
+def test_normalise_path_agrees_with_botocore(path):
     """Any path from the root is normalised as botocore does it, and normalising again changes nothing."""
     normal = sigv4.normalise_path(f"/{path}")
     assert normal == botocore.utils.normalize_url_path(f"/{path}")
@@ -235,41 +156,32 @@ def test_normalise_path_agrees_with_botocore(path: str) -> None:
         ("/~a-._*", "/~a-._*", "/~a-._%2A"),
     ],
 )
-def test_canonical_uri(path: str, in_s3: str, elsewhere: str) -> None:
+def test_canonical_uri(path, in_s3, elsewhere):
     """S3 signs the path as it is sent; every other service signs it normalised and encoded once more."""
     assert sigv4.canonical_uri(path, "s3") == in_s3
     assert sigv4.canonical_uri(path, "execute-api") == elsewhere
 
 
-# --- headers ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("headers", "block", "signed"),
     [
-        pytest.param([], "", "", id="none"),
-        pytest.param([("Host", "h")], "host:h\n", "host", id="lower case"),
         pytest.param([("Host", "Store.Example")], "host:Store.Example\n", "host", id="the value's case stays"),
-        pytest.param([("b", "2"), ("C", "3"), ("a", "1")], "a:1\nb:2\nc:3\n", "a;b;c", id="sorted"),
         pytest.param([("x-b", "1"), ("x", "2"), ("xa", "3")], "x:2\nx-b:1\nxa:3\n", "x;x-b;xa", id="sorted by name"),
-        pytest.param([("a", "  b  ")], "a:b\n", "a", id="trimmed"),
         pytest.param([("a", "\tb\t ")], "a:b\n", "a", id="trimmed of tabs"),
         pytest.param([("a", "b   c  d")], "a:b c d\n", "a", id="collapsed"),
         pytest.param([("a", '"b   c"')], 'a:"b c"\n', "a", id="collapsed in quotes"),
         pytest.param([("a", "b\n  c")], "a:b c\n", "a", id="folded line"),
-        pytest.param([("a", "")], "a:\n", "a", id="empty"),
         pytest.param([("a", "   ")], "a:\n", "a", id="blank"),
         pytest.param([("a", "2"), ("A", "1"), ("a", "2")], "a:2,1,2\n", "a", id="repeated, in order"),
         pytest.param([("a", " b  c "), ("A", " d ")], "a:b c,d\n", "a", id="repeated, each trimmed"),
-        pytest.param([("a", "1, 2"), ("a", "")], "a:1, 2,\n", "a", id="repeated, one empty"),
     ],
 )
-def test_canonical_headers(headers: list[tuple[str, str]], block: str, signed: str) -> None:
+def test_canonical_headers(headers, block, signed):
     """Names are lower case and sorted, values trimmed and collapsed, those of a repeated name joined in order."""
     assert sigv4.canonical_headers(headers) == sigv4.canonical_headers(iter(headers)) == (block, signed)
 
 
-def test_canonical_request_is_six_parts() -> None:
+def test_canonical_request_is_six_parts():
     """Method, path, query, header block, signed headers and payload hash stand in this order, a blank line between."""
     assert sigv4.canonical_request("GET", "/k", "a=1", [("Host", "h"), ("A", "b")], "UNSIGNED-PAYLOAD") == (
         "GET\n/k\na=1\na:b\nhost:h\n\na;host\nUNSIGNED-PAYLOAD",
@@ -277,21 +189,14 @@ def test_canonical_request_is_six_parts() -> None:
     )
 
 
-# --- time ------------------------------------------------------------------------------------------------------------
-
 TIMES = [
-    pytest.param(0, "19700101T000000Z", id="1970"),
-    pytest.param(0.999, "19700101T000000Z", id="1970 and a bit"),
-    pytest.param(951_826_440, "20000229T121400Z", id="29 February 2000"),
-    pytest.param(1_709_208_000, "20240229T120000Z", id="29 February 2024"),
-    pytest.param(1_704_067_199.999, "20231231T235959Z", id="just before midnight"),
-    pytest.param(1_704_067_200, "20240101T000000Z", id="midnight"),
-    pytest.param(2**31, "20380119T031408Z", id="after 32 bits"),
-]
+    (0.999, "19700101T000000Z"), (951_826_440, "20000229T121400Z"), (1_704_067_199.999, "20231231T235959Z"),
+    (1_704_067_200, "20240101T000000Z"), (2**31, "20380119T031408Z"),
+]  # fmt: skip
 
 
 @pytest.fixture(params=["UTC", "Pacific/Kiritimati", "America/New_York"])
-def time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def time_zone(request, monkeypatch):
     """Set the local time zone: 14 hours ahead of UTC, behind it with summer time, or UTC itself."""
     if not hasattr(time, "tzset"):
         pytest.skip("this system cannot change the time zone of a running program")
@@ -303,7 +208,7 @@ def time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("seconds", "expected"), TIMES)
-def test_format_timestamp(seconds: float, expected: str, time_zone: str) -> None:
+def test_format_timestamp(seconds, expected, time_zone):
     """The time is cut to whole seconds, never rounded up into the next day, and in UTC wherever the machine is."""
     assert sigv4.format_timestamp(seconds) == expected
 
@@ -315,7 +220,7 @@ def test_format_timestamp(seconds: float, expected: str, time_zone: str) -> None
         pytest.param(1_704_067_200.0, "20240101T000000Z", "20240101", id="after"),
     ],
 )
-def test_one_time_makes_date_scope_and_key(seconds: float, timestamp: str, date: str) -> None:
+def test_one_time_makes_date_scope_and_key(seconds, timestamp, date):
     """On both sides of midnight the date header, the scope and the signing key are of the same day."""
     scope = sigv4.Scope(sigv4.format_timestamp(seconds), "eu-central-1", "s3")
     assert (scope.timestamp, scope.date) == (timestamp, date)
@@ -338,26 +243,7 @@ def test_one_time_makes_date_scope_and_key(seconds: float, timestamp: str, date:
     assert parameters["X-Amz-Credential"] == f"{CREDENTIALS.access_key}/{scope}"
 
 
-# --- the two forms ---------------------------------------------------------------------------------------------------
-
-
-def test_everything_is_signed() -> None:
-    """Another method, path, query, header, payload hash, time, region, service, secret or token: another signature."""
-    headers = {"Host": "h", "Range": "bytes=0-9"}
-    usual = ("secret", "", "20150830T123600Z", "us-east-1", "s3", "GET", "/k", "a=1", "bytes=0-9", "hash")
-    other = ("Secret", "token", "20150830T123601Z", "us-east-2", "s4", "PUT", "/l", "a=2", "bytes=0-8", "Hash")
-    values = [usual, *[(*usual[:i], other[i], *usual[i + 1 :]) for i in range(len(usual))]]
-    signatures = set()
-    for secret, token, timestamp, region, service, method, uri, query, byte_range, payload_hash in values:
-        credentials, scope = sigv4.Credentials("AK", secret, token or None), sigv4.Scope(timestamp, region, service)
-        headers["Range"] = byte_range
-        added = sigv4.sign_headers(credentials, scope, method, uri, query, headers.items(), payload_hash)
-        signatures.add(added["Authorization"].partition("Signature=")[2])
-    assert len(signatures) == len(values) == 11
-    assert all(len(value) == 64 and set(value) <= set("0123456789abcdef") for value in signatures)
-
-
-def test_header_form_signs_the_session_token() -> None:
+def test_header_form_signs_the_session_token():
     """Temporary credentials add their token as a header, and it is a signed one."""
     added = sign_headers(sigv4.Credentials("AK", "secret", "TOKEN/+=="))
     assert set(added) == {"x-amz-date", "x-amz-security-token", "Authorization"}
@@ -366,7 +252,7 @@ def test_header_form_signs_the_session_token() -> None:
     assert signed in added["Authorization"]
 
 
-def test_presigned_form_signs_the_session_token() -> None:
+def test_presigned_form_signs_the_session_token():
     """Temporary credentials add their token as a query parameter, and it is a signed one: it stands before the end."""
     query = sign_query(credentials=sigv4.Credentials("AK", "secret", "TOKEN/+=="))
     signed, _, value = query.rpartition("&X-Amz-Signature=")
@@ -380,44 +266,21 @@ def test_presigned_form_signs_the_session_token() -> None:
         assert (hmac_sha256(key, to_sign).hex() == value) is agrees
 
 
-def test_presigned_form_has_no_other_parameters() -> None:
-    """A presigned query is the caller's pairs and the signature's own six parameters, the signature at the end."""
-    query = sign_query(pairs=[("versionId", "a b"), ("Accept", "")])
-    names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
-    own = ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders"]
-    assert names == ["Accept", *[f"X-Amz-{name}" for name in own], "versionId", "X-Amz-Signature"]
-    assert "versionId=a%20b" in query
-
-
-def test_iterators_are_read_once() -> None:
-    """Headers and pairs may be any iterable, also one that can be read only once, and are left unchanged."""
-    pairs, headers = [("b", "1"), ("a", "2")], list(HEADERS)
-    listed = sigv4.sign_query(CREDENTIALS, SCOPE, "GET", "/k", pairs, headers, "hash", expires_in=1)
-    once = sigv4.sign_query(CREDENTIALS, SCOPE, "GET", "/k", iter(pairs), iter(headers), "hash", expires_in=1)
-    assert once == listed
-    listed_headers = sigv4.sign_headers(CREDENTIALS, SCOPE, "GET", "/k", "", headers, "hash")
-    assert sigv4.sign_headers(CREDENTIALS, SCOPE, "GET", "/k", "", iter(headers), "hash") == listed_headers
-    assert (pairs, headers) == ([("b", "1"), ("a", "2")], HEADERS)
-
-
 @pytest.mark.parametrize("seconds", [1, 604_800])
-def test_expires_in_within_bounds(seconds: int) -> None:
+def test_expires_in_within_bounds(seconds):
     """From one second to seven days is taken as it is."""
     assert dict(parse_qsl(sign_query(seconds)))["X-Amz-Expires"] == str(seconds)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 604_801, True, False, 1.5, 60.0, "60", b"60", None, float("nan")], ids=repr)
-def test_expires_in_out_of_bounds(seconds: int) -> None:
+def test_expires_in_out_of_bounds(seconds):
     """Anything but a whole number from one second to seven days is a ValueError that names the bounds."""
     with pytest.raises(ValueError, match="from 1 to 604800") as caught:
         sign_query(seconds)
     assert repr(seconds) in str(caught.value)
 
 
-# --- signing key -----------------------------------------------------------------------------------------------------
-
-
-def test_cache_of_signing_keys_is_bounded() -> None:
+def test_cache_of_signing_keys_is_bounded():
     """However many secrets and days there are, only a few keys stay in memory, and every answer is the right one."""
     limit = sigv4.signing_key.cache_info().maxsize
     assert limit is not None
@@ -430,7 +293,7 @@ def test_cache_of_signing_keys_is_bounded() -> None:
         assert sigv4.signing_key.cache_info().currsize <= limit
 
 
-def test_signing_keys_are_never_shared() -> None:
+def test_signing_keys_are_never_shared():
     """Four arguments that only run together alike, or differ in one place, have different keys: cached or not."""
     base = ("secret", "20150830", "us-east-1", "s3")
     others = [
@@ -447,114 +310,3 @@ def test_signing_keys_are_never_shared() -> None:
             assert sigv4.signing_key(*base) == key_by_hand(*base)
             assert sigv4.signing_key(*other) == key_by_hand(*other)
     assert len({sigv4.signing_key(*arguments) for arguments in [base, *others]}) == 8
-
-
-def test_two_secrets_of_one_access_key_sign_differently() -> None:
-    """After a rotation the new secret signs, although access key, day, region and service are the same."""
-    old, new = sigv4.Credentials("AK", "old secret"), sigv4.Credentials("AK", "new secret")
-    first = sign_headers(old)
-    assert sign_headers(new)["Authorization"] != first["Authorization"]
-    assert sign_headers(old) == first
-
-
-# --- credentials -----------------------------------------------------------------------------------------------------
-
-ACCESS_KEY, SECRET_KEY, SESSION_TOKEN = "AKIAEXAMPLE", "s3cr3t/Example+Key", "FwoGt0k3nExample=="
-
-
-@pytest.mark.parametrize("token", [None, SESSION_TOKEN], ids=["lasting", "temporary"])
-@pytest.mark.parametrize("show", [repr, str, "{}".format, "%s".__mod__, pprint.pformat, ascii], ids=str)
-def test_credentials_are_shown_without_secret(show: Callable[[object], str], token: str | None) -> None:
-    """No way of printing credentials, alone or in a list, shows the secret or the token; the access key is shown."""
-    credentials = sigv4.Credentials(ACCESS_KEY, SECRET_KEY, token)
-    for shown in (show(credentials), show([credentials])):
-        assert ACCESS_KEY in shown
-        assert SECRET_KEY not in shown
-        assert SESSION_TOKEN not in shown
-        assert ("session_token" in shown) is (token is not None)
-    assert not hasattr(credentials, "__dict__")  # vars() would show all
-
-
-@pytest.mark.parametrize(
-    "copied",
-    [
-        pytest.param(copy.copy, id="copy"),
-        pytest.param(copy.deepcopy, id="deepcopy"),
-        pytest.param(lambda credentials: copy.deepcopy({"nested": [credentials]}), id="nested deepcopy"),
-        *[
-            pytest.param(lambda credentials, p=protocol: pickle.dumps(credentials, p), id=f"pickle {protocol}")
-            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
-        ],
-    ],
-)
-def test_credentials_are_not_copied(copied: Callable[[object], object]) -> None:
-    """Pickling and copying are TypeErrors that say why, and show nothing."""
-    with pytest.raises(TypeError, match="secret") as caught:
-        copied(sigv4.Credentials(ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
-    assert not any(value in str(caught.value) for value in (ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
-
-
-BAD_ANYWHERE = {
-    "empty": ("", ValueError),
-    "blank": (" ", ValueError),
-    "trailing newline": ("V4LUE\n", ValueError),
-    "trailing CRLF": ("V4LUE\r\n", ValueError),
-    "leading blank": (" V4LUE", ValueError),
-    "trailing blank": ("V4LUE ", ValueError),
-    "trailing no-break space": ("V4LUE\xa0", ValueError),
-    "tab": ("V4\tLUE", ValueError),
-    "inner newline": ("V4\nLUE", ValueError),
-    "NUL": ("V4\0LUE", ValueError),
-    "DEL": ("V4\x7fLUE", ValueError),
-    "C1 control": ("V4\x85LUE", ValueError),
-    "line separator": ("V4\u2028LUE", ValueError),
-    "byte order mark": ("\ufeffV4LUE", ValueError),
-    "surrogate": ("V4\udce9LUE", ValueError),
-    "bytes": (b"V4LUE", TypeError),
-    "number": (4711, TypeError),
-    "list": (["V4LUE"], TypeError),
-}
-BAD_IN_A_HEADER = {
-    "non-ASCII": ("V4LÜE", ValueError),
-    "emoji": ("V4🔑LUE", ValueError),
-    "inner blank": ("V4 LUE", ValueError),
-}
-FIELDS = ("access key", "secret key", "session token")
-BAD_CREDENTIALS = [
-    pytest.param(field, value, error, id=f"{field}: {name}")
-    for field in FIELDS
-    for name, (value, error) in {**BAD_ANYWHERE, **({} if field == "secret key" else BAD_IN_A_HEADER)}.items()
-] + [pytest.param(field, None, TypeError, id=f"{field}: None") for field in FIELDS[:2]]
-
-
-@pytest.mark.parametrize(("field", "value", "error"), BAD_CREDENTIALS)
-def test_bad_credentials(field: str, value: str, error: type[Exception]) -> None:
-    """A bad value is refused with an error that names the field and shows neither that value nor the other two."""
-    fields = {"access key": ACCESS_KEY, "secret key": SECRET_KEY, "session token": SESSION_TOKEN, field: value}
-    with pytest.raises(error, match=f"the {field} ") as caught:
-        sigv4.Credentials(*fields.values())
-    assert type(caught.value) is error
-    for text in (ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, "V4", "LUE", "4711"):
-        assert text not in str(caught.value)
-
-
-def test_bad_credentials_are_all_tried() -> None:
-    """The table above holds 18 kinds for each field, three more for those that travel in headers, and two of None."""
-    assert len(BAD_CREDENTIALS) == 18 * 3 + 3 * 2 + 2
-
-
-@pytest.mark.parametrize("secret", ["inner blank", "geheim ü", "秘密", "🔑", "u\u0308", "/+=", "'\"%", "x"], ids=ascii)
-def test_unusual_secrets(secret: str) -> None:
-    """A secret may hold blanks inside and letters of any script: it is kept as it is and signs as its UTF-8 bytes."""
-    credentials = sigv4.Credentials("AK", secret)
-    assert credentials.secret_key == secret
-    key = key_by_hand(secret, "20150830", "us-east-1", "s3")
-    assert sigv4.signature(credentials, SCOPE, "text") == hmac_sha256(key, "text").hex()
-
-
-def test_good_credentials_are_kept() -> None:
-    """The three values come back unchanged, and the token is None unless it was given."""
-    credentials = sigv4.Credentials(ACCESS_KEY, SECRET_KEY, SESSION_TOKEN)
-    values = (credentials.access_key, credentials.secret_key, credentials.session_token)
-    assert values == (ACCESS_KEY, SECRET_KEY, SESSION_TOKEN)
-    assert sigv4.Credentials(ACCESS_KEY, SECRET_KEY).session_token is None

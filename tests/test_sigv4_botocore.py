@@ -18,10 +18,8 @@ from __future__ import annotations
 import calendar
 import hashlib
 import string
-from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
-from unittest import mock
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
 import botocore.auth
@@ -29,11 +27,9 @@ import botocore.credentials
 from botocore.awsrequest import AWSRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit_auth import clock_of_botocore
 
 from cdn_sigv4 import sigv4
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=150)
 
@@ -78,32 +74,28 @@ class Case(NamedTuple):
     expires_in: int
 
     @property
-    def host(self) -> str:
+    def host(self):
         return self.origin.partition("://")[2]
 
     @property
-    def credentials(self) -> sigv4.Credentials:
+    def credentials(self):
         return sigv4.Credentials(self.access_key, self.secret_key, self.session_token)
 
     @property
-    def scope(self) -> sigv4.Scope:
+    def scope(self):
         seconds = calendar.timegm(self.moment.timetuple()) + self.moment.microsecond / 1e6
         return sigv4.Scope(sigv4.format_timestamp(seconds), self.region, self.service)
 
     @property
-    def uri(self) -> str:
+    def uri(self):
         return sigv4.canonical_uri(sigv4.uri_encode_path(self.path), self.service)
 
     @property
-    def payload_hash(self) -> str:
+    def payload_hash(self):
         return hashlib.sha256(self.body).hexdigest()
 
 
-def cases(
-    services: st.SearchStrategy[str],
-    pairs: st.SearchStrategy[list[tuple[str, str]]],
-    bodies: st.SearchStrategy[bytes],
-) -> st.SearchStrategy[Case]:
+def cases(services, pairs, bodies):
     return st.builds(
         Case,
         method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS"]),
@@ -122,38 +114,27 @@ def cases(
     )
 
 
-def in_header_form(services: st.SearchStrategy[str]) -> Callable[[Callable[[Case], None]], Callable[[], None]]:
+def in_header_form(services):
     return given(case=cases(services, REPEATED_PAIRS, st.binary(max_size=40)))
 
 
-def in_presigned_form(services: st.SearchStrategy[str]) -> Callable[[Callable[[Case], None]], Callable[[], None]]:
+def in_presigned_form(services):
     return given(case=cases(services, UNIQUE_PAIRS, st.just(b"")))
 
 
-@contextmanager
-def clock_at(moment: datetime) -> Iterator[None]:
-    """Stop botocore's clock: it asks a helper of its own, and asked `datetime.datetime` before it had one."""
-    if hasattr(botocore.auth, "get_current_datetime"):
-        name, stand_in = "get_current_datetime", mock.Mock(return_value=moment)
-    else:
-        name, stand_in = "datetime", mock.Mock(**{"datetime.utcnow.return_value": moment})
-    with mock.patch.object(botocore.auth, name, stand_in):
-        yield
-
-
-def signed_by_botocore(case: Case, signer: type, **options: int) -> AWSRequest:
+def signed_by_botocore(case, signer, **options):
     query = "&".join([f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in case.pairs])
     url = f"{case.origin}{quote(case.path, safe='/')}"
     request = AWSRequest(case.method, f"{url}?{query}" if query else url, data=case.body)
     for name, value in case.headers:
         request.headers[name] = value  # adds another one, if there is one of that name
     credentials = botocore.credentials.Credentials(case.access_key, case.secret_key, case.session_token)
-    with clock_at(case.moment):
+    with clock_of_botocore(case.moment):
         signer(credentials, case.service, case.region, **options).add_auth(request)
     return request
 
 
-def check_header_form(case: Case, signer: type, own_headers: list[tuple[str, str]]) -> None:
+def check_header_form(case, signer, own_headers):
     """Compare the headers which the two add to one request."""
     theirs = signed_by_botocore(case, signer).headers
     ours = sigv4.sign_headers(
@@ -170,7 +151,7 @@ def check_header_form(case: Case, signer: type, own_headers: list[tuple[str, str
     assert {name.lower(): value for name, value in [*ours.items(), *own_headers]} == added
 
 
-def check_presigned_form(case: Case, signer: type, payload_hash: str) -> None:
+def check_presigned_form(case, signer, payload_hash):
     """Compare the URLs which the two make of one request; the order of the parameters may differ."""
     theirs = signed_by_botocore(case, signer, expires=case.expires_in).url
     ours = sigv4.sign_query(
@@ -191,7 +172,7 @@ def check_presigned_form(case: Case, signer: type, payload_hash: str) -> None:
 
 @same_each_run
 @in_header_form(st.just("s3"))
-def test_s3_header_form(case: Case) -> None:
+def test_s3_header_form(case):
     """For S3 the Authorization header and all that goes with it are botocore's, whatever key, query, headers, body."""
     own_headers = [("X-Amz-Content-SHA256", case.payload_hash)]
     check_header_form(case, botocore.auth.S3SigV4Auth, own_headers)
@@ -199,20 +180,20 @@ def test_s3_header_form(case: Case) -> None:
 
 @same_each_run
 @in_presigned_form(st.just("s3"))
-def test_s3_presigned_form(case: Case) -> None:
+def test_s3_presigned_form(case):
     """For S3 the presigned URL has botocore's path, parameters and signature."""
     check_presigned_form(case, botocore.auth.S3SigV4QueryAuth, sigv4.UNSIGNED_PAYLOAD)
 
 
 @same_each_run
 @in_header_form(SERVICES)
-def test_generic_header_form(case: Case) -> None:
+def test_generic_header_form(case):
     """For any other service, with its normalised and twice encoded path, the Authorization header is botocore's."""
     check_header_form(case, botocore.auth.SigV4Auth, [])
 
 
 @same_each_run
 @in_presigned_form(SERVICES)
-def test_generic_presigned_form(case: Case) -> None:
+def test_generic_presigned_form(case):
     """For any other service the presigned URL has botocore's path, parameters and signature."""
     check_presigned_form(case, botocore.auth.SigV4QueryAuth, sigv4.EMPTY_SHA256)

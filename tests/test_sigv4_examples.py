@@ -85,13 +85,13 @@ EXAMPLES = {
 
 
 @pytest.fixture
-def credentials() -> sigv4.Credentials:
+def credentials():
     """Return the example user of all pages."""
     return sigv4.Credentials(ACCESS_KEY, SECRET_KEY)
 
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
-def test_header_form(example: Example, credentials: sigv4.Credentials) -> None:
+def test_header_form(example, credentials):
     """A request of HEADER_PAGE has the page's string to sign, signed headers and Authorization header."""
     payload_hash = hashlib.sha256(example.body).hexdigest()
     headers = [("Host", HOST), ("x-amz-content-sha256", payload_hash), *example.headers]
@@ -113,7 +113,7 @@ def test_header_form(example: Example, credentials: sigv4.Credentials) -> None:
     }
 
 
-def test_presigned_form(credentials: sigv4.Credentials) -> None:
+def test_presigned_form(credentials):
     """The presigned URL of QUERY_PAGE, good for a day, comes out letter for letter."""
     query = sigv4.sign_query(
         credentials, SCOPE, "GET", "/test.txt", [], [("Host", HOST)], sigv4.UNSIGNED_PAYLOAD, expires_in=86_400
@@ -145,6 +145,6 @@ def test_presigned_form(credentials: sigv4.Credentials) -> None:
     ],
     ids=["key derivation", "Task 3"],
 )
-def test_signing_key(secret_key: str, date: str, expected: str) -> None:
+def test_signing_key(secret_key, date, expected):
     """The signing keys that the AWS General Reference printed are derived from its secret."""
     assert sigv4.signing_key(secret_key, date, "us-east-1", "iam").hex() == expected

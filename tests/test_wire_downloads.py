@@ -3,25 +3,19 @@
 A body that breaks off, lies about its length or is compressed, in a reader, in a part and in a file.
 """
 
-from __future__ import annotations
-
 import gzip
-from typing import TYPE_CHECKING
 
 import pytest
+from kit import BODY, ETAG, at_path, client_of, still_works, within
+from kit_calls import delete, get, head, listed, part, put, ranged, xml
 from rawserver import Answer, RawServer
-from test_wire_answers import Call, delete, get, head, listed, part, put, ranged, tail, xml
-from test_wire_kit import BODY, ETAG, at_path, client_of, still_works, within
 
 from cdn_sigv4 import CDNError, TransportError
-
-if TYPE_CHECKING:
-    import pathlib
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5119], ids=["at-once", "after-1", "before-the-last"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_short_body_is_no_object(cut: int, reset: bool, tmp_path: pathlib.Path) -> None:
+def test_a_short_body_is_no_object(cut, reset, tmp_path):
     """A body that breaks off is a TransportError for a reader and a file; the old file stays, and nothing is left."""
     assert len(BODY) == 5120
     answer = Answer(headers=ETAG, body=BODY, cut_after=cut, reset=reset)
@@ -45,17 +39,17 @@ def test_a_short_body_is_no_object(cut: int, reset: bool, tmp_path: pathlib.Path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_body_shorter_than_it_says_on_an_open_connection(tmp_path: pathlib.Path) -> None:
+def test_a_body_shorter_than_it_says_on_an_open_connection(tmp_path):
     """A lying Content-Length ends as a stall, and leaves no file."""
     answer = Answer(headers=ETAG, body=BODY, length=len(BODY) + 1)
     with RawServer(lambda request: answer) as server, client_of(server, timeout=(5, 0.3)) as client:
-        with within(3, 0.3), pytest.raises(TransportError, match=r"no byte moved for 0\.3 s"):
+        with within(3, 0.3), pytest.raises(TransportError, match=r"moved no byte for 0\.3 s"):
             client.download_file("bucket", "key", tmp_path / "file")
         still_works(client, server)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_gzip_is_not_touched(tmp_path: pathlib.Path) -> None:
+def test_gzip_is_not_touched(tmp_path):
     """An object with Content-Encoding gzip comes as it is stored, in a reader, a part of it and a file."""
     packed = gzip.compress(BODY)
     headers = {**ETAG, "Content-Encoding": "gzip"}
@@ -70,19 +64,11 @@ def test_gzip_is_not_touched(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "file").read_bytes() == packed
 
 
-def ranged_gzip(headers: dict[str, str], packed: bytes) -> Answer:
+def ranged_gzip(headers, packed):
     return Answer(206, headers={**headers, "Content-Range": f"bytes 2-5/{len(packed)}"}, body=packed[2:6])
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-unknown"])
-def test_a_false_encoding_is_no_matter(coding: str) -> None:
-    """Bytes that are not what Content-Encoding says are still the object, byte for byte."""
-    with RawServer(lambda request: Answer(headers={**ETAG, "Content-Encoding": coding}, body=BODY)) as server:
-        with client_of(server) as client:
-            assert get(client) == BODY
-
-
-def test_bytes_behind_an_answer_answer_nothing() -> None:
+def test_bytes_behind_an_answer_answer_nothing():
     """What a server sends behind an answer is never taken for the answer to the next request."""
     body = b"12345"
     poison = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 6\r\n\r\npoison"
@@ -93,20 +79,7 @@ def test_bytes_behind_an_answer_answer_nothing() -> None:
         still_works(client, server)
 
 
-def test_part_and_tail_that_are_right() -> None:
-    """The counterpart of all refused ranges: an honest one is accepted, also where the object ends before it."""
-    with RawServer(lambda request: ranged("bytes 2-5/10")) as server, client_of(server) as client:
-        assert part(client) == b"2345"
-        server.answer = lambda request: ranged("bytes 6-9/10", b"6789")
-        assert tail(client) == b"6789"
-        server.answer = lambda request: ranged("bytes 2-3/4", b"23")
-        with client.get_object("bucket", "key", start=2, end=6) as reader:
-            assert (reader.read(), reader.info.size, reader.length) == (b"23", 4, 2)
-        server.answer = lambda request: ranged("bytes 0-1/2", b"01")
-        assert tail(client) == b"01"
-
-
-def test_an_empty_object(tmp_path: pathlib.Path) -> None:
+def test_an_empty_object(tmp_path):
     """An object of no bytes is read and saved."""
     with RawServer(lambda request: Answer(headers=ETAG)) as server, client_of(server) as client:
         assert get(client) == b""
@@ -114,15 +87,16 @@ def test_an_empty_object(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "file").read_bytes() == b""
 
 
-KEPT: list[tuple[str, Call, Answer]] = [
+KEPT = [
     ("get", get, Answer(headers=ETAG, body=BODY)),
     ("get-empty", get, Answer(headers=ETAG)),
     ("get-part", part, ranged("bytes 2-5/10")),
     ("head", head, Answer(headers=ETAG, length=5)),
     ("put", put, Answer(headers=ETAG)),
     ("delete", delete, Answer(204)),
-    ("delete-200", delete, Answer(200, body=b"ok")),
+    ("delete-200", delete, Answer(200)),
     ("list", listed, Answer(body=b"<ListBucketResult/>")),
+    ("head-not-found", head, Answer(404)),
     ("not-found", get, Answer(404, body=xml("NoSuchKey"))),
     ("denied", put, Answer(403, body=xml("AccessDenied"))),
     ("not-modified", get, Answer(304)),
@@ -132,7 +106,7 @@ KEPT: list[tuple[str, Call, Answer]] = [
 
 
 @pytest.mark.parametrize(("call", "answer"), [row[1:] for row in KEPT], ids=[row[0] for row in KEPT])
-def test_whole_answers_keep_their_connection(call: Call, answer: Answer) -> None:
+def test_whole_answers_keep_their_connection(call, answer):
     """After an answer that came whole, be it an error, the next request goes over the same connection."""
     with RawServer(lambda request: answer) as server, client_of(server) as client:
         for _ in range(2):
@@ -144,7 +118,7 @@ def test_whole_answers_keep_their_connection(call: Call, answer: Answer) -> None
         assert server.connections == 1
 
 
-def test_a_reader_that_is_closed_early() -> None:
+def test_a_reader_that_is_closed_early():
     """A reader that is closed before its end gives its connection up, and the next one has its own bytes."""
     with RawServer(lambda request: Answer(headers=ETAG, body=BODY)) as server, client_of(server) as client:
         with client.get_object("bucket", "key") as reader:

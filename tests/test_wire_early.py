@@ -4,25 +4,18 @@ A refusal during a large upload is that refusal; after it, after an interim answ
 next request gets its own answer.
 """
 
-from __future__ import annotations
-
 import threading
 import time
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from rawserver import Answer, RawRequest, RawServer, in_turn
-from test_wire_answers import get, xml
-from test_wire_faults import BIG, put_big
-from test_wire_kit import BODY, ETAG, LONG, at_path, client_of, good, lead_to, still_works, tls_of, within
+from kit import BIG, BODY, ETAG, LONG, at_path, client_of, good, still_works, within
+from kit_calls import get, put_big, xml
+from rawserver import Answer, RawServer, in_turn, make_tls
 
 from cdn_sigv4 import AccessDenied, CDNError, ResponseError, TransportError
 
-if TYPE_CHECKING:
-    import pathlib
-
-EARLY: list[tuple[str, dict[str, Any]]] = [
+EARLY = [
     ("closes", {"drain": 0}),
     ("closes-and-says-so", {"drain": 0, "close": True}),
     ("reads-a-little", {"drain": 1 << 20}),
@@ -33,9 +26,9 @@ EARLY: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("options", [each[1] for each in EARLY], ids=[each[0] for each in EARLY])
-def test_early_refusals(options: dict[str, Any], scheme: str, tmp_path: pathlib.Path) -> None:
+def test_early_refusals(options, scheme, tmp_path):
     """A refusal that comes while 20 MiB are on their way is that refusal, again and again, and no broken pipe."""
-    context, authority = tls_of(tmp_path) if scheme == "https" else (None, None)
+    context, authority = make_tls(tmp_path) if scheme == "https" else (None, None)
     refusal = Answer(403, body=xml("AccessDenied"), before_body=True, **options)
     busy = Answer(503, body=xml("SlowDown"), before_body=True, **options)
     with RawServer(tls=context) as server, client_of(server, verify=authority) as client:
@@ -51,7 +44,7 @@ def test_early_refusals(options: dict[str, Any], scheme: str, tmp_path: pathlib.
         assert len(at_path(server, b"/bucket/key")) == 10
 
 
-def test_a_refused_upload_stops_early() -> None:
+def test_a_refused_upload_stops_early():
     """What is left of a refused body is not sent: the client listens while it sends."""
     with RawServer(lambda request: Answer(403, before_body=True, drain=1 << 30)) as server, client_of(server) as client:
         with pytest.raises(AccessDenied):
@@ -62,15 +55,15 @@ def test_a_refused_upload_stops_early() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_continue_that_nobody_asked_for(scheme: str, tmp_path: pathlib.Path) -> None:
+def test_a_continue_that_nobody_asked_for(scheme, tmp_path):
     """A "100 Continue" in the middle of an upload is no answer: the rest is sent, and the answer is awaited."""
 
-    def encouraging(request: RawRequest) -> Answer:
+    def encouraging(request):
         if request.method == "PUT":
             request.headers.append(("Expect", "100-continue"))  # as if it had been there: the server then says 100
         return good(request)
 
-    context, authority = tls_of(tmp_path) if scheme == "https" else (None, None)
+    context, authority = make_tls(tmp_path) if scheme == "https" else (None, None)
     with RawServer(encouraging, tls=context) as server, client_of(server, verify=authority) as client:
         put_big(client)
         assert server.requests[0].body == BIG
@@ -78,7 +71,16 @@ def test_a_continue_that_nobody_asked_for(scheme: str, tmp_path: pathlib.Path) -
         assert server.connections == 1
 
 
-def test_an_early_reset_is_no_refusal() -> None:
+def test_an_early_success_is_none():
+    """A 200 that comes before the whole body was taken is no success: a TransportError, on a connection given up."""
+    early = Answer(headers=ETAG, before_body=True, drain=1 << 30)
+    with RawServer(lambda request: early) as server, client_of(server) as client:
+        with pytest.raises(TransportError, match="before it had the whole request"):
+            put_big(client)
+        still_works(client, server)
+
+
+def test_an_early_reset_is_no_refusal():
     """A reset in the middle of a body is a TransportError: with most of it unsent, the outcome is known."""
     with RawServer(lambda request: Answer(before_body=True, reset=True)) as server, client_of(server) as client:
         with pytest.raises(TransportError, match="closed the connection") as caught:
@@ -90,7 +92,7 @@ def test_an_early_reset_is_no_refusal() -> None:
 
 @pytest.mark.parametrize("own_session", [False, True], ids=["", "session"])
 @pytest.mark.parametrize("status", [102, 103, 199])
-def test_the_answer_behind_an_interim_one(status: int, own_session: bool) -> None:
+def test_the_answer_behind_an_interim_one(status, own_session):
     """The final answer that follows an interim one, late, is not the answer to the next request."""
     late = threading.Event()
     interim = b"HTTP/1.1 %d Early\r\nLink: x\r\n\r\n" % status
@@ -108,7 +110,7 @@ def test_the_answer_behind_an_interim_one(status: int, own_session: bool) -> Non
             still_works(client, server)
 
 
-def test_a_connection_that_was_closed_meanwhile() -> None:
+def test_a_connection_that_was_closed_meanwhile():
     """A kept connection which the server has closed since is not used: the next request opens another."""
     with RawServer(lambda request: Answer(headers=ETAG, body=BODY, cut_after=len(BODY))) as server:
         with client_of(server) as client:
@@ -119,14 +121,3 @@ def test_a_connection_that_was_closed_meanwhile() -> None:
                     pass
                 assert server.connections == number
             still_works(client, server)
-
-
-def test_connections_are_not_kept_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two buckets in virtual style are two hosts, and so two connections."""
-    with RawServer(good) as server:
-        lead_to(monkeypatch, server, "one.store.test", "two.store.test")
-        with client_of("http://store.test", addressing="virtual") as client:
-            for bucket in ("one", "two", "one", "two"):
-                client.delete_object(bucket, "key")
-        assert [each.header("host") for each in server.requests] == ["one.store.test", "two.store.test"] * 2
-        assert [each.connection for each in server.requests] == [1, 2, 1, 2]

@@ -3,21 +3,15 @@
 Every body differs from every other, so one that goes to the wrong reader fails; every wait has a limit.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import hashlib
 import multiprocessing
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 import pytest
 import requests
+from kit import KEY, LONG, SECRETS, TOKEN, client_of
 from rawserver import MemoryStore, RawServer
-from test_wire_kit import ACCESS, LONG, SECRETS, TOKEN, client_of
-
-if TYPE_CHECKING:
-    from cdn_sigv4 import S3Client
 
 CHILDREN = 4
 THREADS = 8
@@ -30,15 +24,15 @@ pytestmark = [
 ]
 
 
-def body_of(key: str) -> bytes:
+def body_of(key):
     """Some thousand bytes that belong to one key and no other."""
     return hashlib.sha256(key.encode("ascii")).digest() * (50 + len(key) * 7)
 
 
 @pytest.fixture
-def server() -> Iterator[RawServer]:
+def server():
     """A store that checks every signature, and holds one object of its own for each worker and request."""
-    store = MemoryStore(SECRETS, tokens={ACCESS: TOKEN})
+    store = MemoryStore(SECRETS, tokens={KEY: TOKEN})
     for worker in range(max(CHILDREN, THREADS) + 1):
         for number in range(REQUESTS):
             store.put("bucket", f"{worker}/{number}", body_of(f"{worker}/{number}"))
@@ -46,7 +40,7 @@ def server() -> Iterator[RawServer]:
         yield server
 
 
-def work(client: S3Client, worker: int) -> int:
+def work(client, worker):
     """Read and write in turn; the number of answers that were right."""
     right = 0
     for number in range(REQUESTS):
@@ -59,11 +53,11 @@ def work(client: S3Client, worker: int) -> int:
     return right
 
 
-def in_children(task: Callable[[int], Any]) -> None:
+def in_children(task):
     """Run `task` in forked children at the same time; each must end well, and in time."""
-    context: Any = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("fork")
 
-    def body(worker: int) -> None:
+    def body(worker):
         start.wait(LONG)
         assert task(worker) in (REQUESTS, None)
 
@@ -84,7 +78,7 @@ def in_children(task: Callable[[int], Any]) -> None:
 
 @pytest.mark.parametrize("own_session", [False, True], ids=["", "session"])
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
-def test_forked_children(warm: bool, own_session: bool, server: RawServer) -> None:
+def test_forked_children(warm, own_session, server):
     """Four children and their parent share one client, and all of them get their own bodies."""
     with requests.Session() as session, client_of(
         server, timeout=(5, LONG), session=session if own_session else None
@@ -95,10 +89,22 @@ def test_forked_children(warm: bool, own_session: bool, server: RawServer) -> No
         assert work(client, 8) == REQUESTS
 
 
-def test_children_leave_the_connection_alone(server: RawServer) -> None:
+def test_two_clients_of_one_session(server):
+    """Two clients share the caller's session; a child that uses only the one which the parent did not has its own."""
+    with requests.Session() as session, client_of(server, timeout=(5, LONG), session=session) as first:
+        with client_of(server, timeout=(5, LONG), session=session) as second:
+            first.get_object("bucket", "8/0").read()
+            in_children(lambda worker: second.get_object("bucket", f"{worker}/0").read() and None)
+            first.get_object("bucket", "8/1").read()
+    used = {each.path: each.connection for each in server.requests}
+    assert used[b"/bucket/8/0"] == used[b"/bucket/8/1"]
+    assert len({used[b"/bucket/%d/0" % worker] for worker in range(CHILDREN)} | {used[b"/bucket/8/0"]}) == CHILDREN + 1
+
+
+def test_children_leave_the_connection_alone(server):
     """A child opens a connection of its own, and closing its client closes nothing of its parent's."""
 
-    def use_and_close(worker: int) -> None:
+    def use_and_close(worker):
         assert client.get_object("bucket", f"{worker}/0").read() == body_of(f"{worker}/0")
         client.close()
 
@@ -111,7 +117,7 @@ def test_children_leave_the_connection_alone(server: RawServer) -> None:
     assert sorted(used[b"/bucket/%d/0" % worker] for worker in range(CHILDREN)) == [2, 3, 4, 5]
 
 
-def test_closing_a_warm_client_in_a_child_first(server: RawServer) -> None:
+def test_closing_a_warm_client_in_a_child_first(server):
     """A child that closes the client before it has used it does not end its parent's connection."""
     with client_of(server, timeout=(5, LONG)) as client:
         client.get_object("bucket", "8/0").read()
@@ -121,11 +127,11 @@ def test_closing_a_warm_client_in_a_child_first(server: RawServer) -> None:
 
 
 @pytest.mark.parametrize("own_session", [False, True], ids=["", "session"])
-def test_threads(own_session: bool, server: RawServer) -> None:
+def test_threads(own_session, server):
     """Eight threads share one client for 200 reads and 40 writes: all right, with one request each."""
     begin = threading.Barrier(THREADS)
 
-    def task(worker: int) -> int:
+    def task(worker):
         begin.wait(LONG)
         return work(client, worker)
 
@@ -138,13 +144,3 @@ def test_threads(own_session: bool, server: RawServer) -> None:
     if not own_session:
         # Two threads that come first may make a session each, the loser's connection is not used again.
         assert server.connections <= 2 * THREADS
-
-
-def test_a_closed_client_opens_again(server: RawServer) -> None:
-    """After close the next request opens a new connection."""
-    client = client_of(server)
-    for number in range(3):
-        assert client.get_object("bucket", f"8/{number}").read() == body_of(f"8/{number}")
-        client.close()
-    client.close()
-    assert server.connections == 3

@@ -4,27 +4,21 @@ Through a plain HTTP proxy the absolute form arrives with the store's Host, and 
 refused before anything is sent; through a tunnel every key is exact. A proxy that fails is named as what it is.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading
-from typing import TYPE_CHECKING, Iterator
 
 import pytest
 import requests
-from rawserver import Answer, RawServer
-from test_wire_exact import IDS, KEYS
-from test_wire_kit import client_of, deaf, good, judged, still_works, tls_of
+from kit import client_of, deaf, good, judged, still_works
+from kit_calls import KEY_IDS, KEYS
+from rawserver import Answer, RawServer, make_tls
 
 from cdn_sigv4 import TransportError
 
-if TYPE_CHECKING:
-    import pathlib
-
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_http_proxy(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_proxy(variable, monkeypatch):
     """Through an HTTP proxy the absolute form arrives there, with the store's Host and a signature that holds."""
     with RawServer(good) as proxy:
         monkeypatch.setenv(variable, proxy.endpoint)
@@ -39,7 +33,7 @@ def test_http_proxy(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
         judged(each)
 
 
-def test_proxy_of_a_session_and_its_password() -> None:
+def test_proxy_of_a_session_and_its_password():
     """The given session's proxies are used; the proxy's password goes to the proxy, unsigned, and nowhere else."""
     with RawServer(good) as proxy, requests.Session() as session:
         session.proxies = {"http": f"http://user:pass@{proxy.authority}"}
@@ -50,8 +44,21 @@ def test_proxy_of_a_session_and_its_password() -> None:
     assert "proxy-authorization" not in judged(request).signed_headers
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:hunter2@proxy:99999", "http://user:hunter2@", "user:hunter2@proxy", "ftp://user:hunter2@proxy:21"],
+)
+def test_a_proxy_that_is_none(url, monkeypatch):
+    """A proxy's URL that cannot be used is refused unsent, without its password, and the text says where to look."""
+    monkeypatch.setenv("HTTP_PROXY", url)
+    with client_of("http://store.test") as client, pytest.raises((ValueError, TransportError)) as caught:
+        client.get_object("bucket", "key")
+    assert "hunter2" not in str(caught.value)
+    assert "HTTP_PROXY" in str(caught.value)
+
+
 @pytest.mark.parametrize("no_proxy", ["127.0.0.1", "*", "localhost,127.0.0.0/8"])
-def test_no_proxy(no_proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy(no_proxy, monkeypatch):
     """NO_PROXY leads past the proxy."""
     with RawServer() as proxy, RawServer(good) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.endpoint)
@@ -62,34 +69,18 @@ def test_no_proxy(no_proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert server.requests[0].target == b"/bucket/next"
 
 
-DOTTED = ["..", ".", "a/../b", "a/./b", "../otherbucket/secret", "a/.", "a/..", "./x"]
-
-
-@pytest.mark.parametrize("key", DOTTED)
-def test_dot_segments_are_refused_at_a_proxy(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key whose dot segments urllib3 would drop on the way to a proxy is a ValueError, and nothing is sent."""
-    with RawServer(good) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.endpoint)
-        with client_of("http://store.test") as client:
-            for call in (client.get_object, client.head_object, client.delete_object):
-                with pytest.raises(ValueError, match="proxy"):
-                    call("bucket", key)
-            with pytest.raises(ValueError, match="proxy"):
-                client.put_object("bucket", key, b"x")
-        assert proxy.connections == 0
-
-
 @pytest.mark.parametrize("style", ["path", "virtual"])
-@pytest.mark.parametrize(("key", "path"), KEYS, ids=IDS)
-def test_awkward_keys_at_a_proxy(key: str, path: bytes, style: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every other awkward key reaches the proxy exactly as it was signed."""
+@pytest.mark.parametrize(("key", "path"), KEYS, ids=KEY_IDS)
+def test_awkward_keys_at_a_proxy(key, path, style, monkeypatch):
+    """A key arrives at a proxy exactly as signed; one whose dots urllib3 would drop is a ValueError, nothing sent."""
     host = b"http://store.test/bucket/" if style == "path" else b"http://bucket.store.test/"
     with RawServer(good) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.endpoint)
         with client_of("http://store.test", addressing=style) as client:
             if {".", ".."} & set(key.split("/")):
-                with pytest.raises(ValueError, match="proxy"):
-                    client.put_object("bucket", key, b"x")
+                for call in (client.get_object, client.head_object, client.delete_object, client.put_object):
+                    with pytest.raises(ValueError, match="proxy"):
+                        call("bucket", key, *([b"x"] if call == client.put_object else []))
                 assert proxy.connections == 0
                 return
             client.put_object("bucket", key, b"x")
@@ -98,14 +89,14 @@ def test_awkward_keys_at_a_proxy(key: str, path: bytes, style: str, monkeypatch:
 
 
 @contextlib.contextmanager
-def tunnel(port: int) -> Iterator[tuple[str, list[bytes]]]:  # noqa: C901 - one proxy in one place
+def tunnel(port):  # noqa: C901 - one proxy in one place
     """A proxy for CONNECT that leads to `port`, whatever it was asked for: its URL, and the heads that it was sent."""
-    heads: list[bytes] = []
-    sockets: list[socket.socket] = []
-    threads: list[threading.Thread] = []
+    heads = []
+    sockets = []
+    threads = []
     listening = socket.create_server(("127.0.0.1", 0))
 
-    def pump(source: socket.socket, target: socket.socket) -> None:
+    def pump(source, target):
         with contextlib.suppress(OSError):
             while True:
                 block = source.recv(65536)
@@ -115,7 +106,7 @@ def tunnel(port: int) -> Iterator[tuple[str, list[bytes]]]:  # noqa: C901 - one 
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
-    def serve() -> None:
+    def serve():
         with contextlib.suppress(OSError):
             while True:
                 near = listening.accept()[0]
@@ -146,9 +137,9 @@ def tunnel(port: int) -> Iterator[tuple[str, list[bytes]]]:  # noqa: C901 - one 
             each.close()
 
 
-def test_tunnel_keeps_dot_segments(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tunnel_keeps_dot_segments(tmp_path, monkeypatch):
     """Over https a proxy sees host and port and no more, and `..` arrives: the way out that the error text names."""
-    context, authority = tls_of(tmp_path)
+    context, authority = make_tls(tmp_path)
     with RawServer(good, tls=context) as server, tunnel(server.port) as (proxy, heads):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with client_of("https://localhost:9443", verify=authority) as client:
@@ -165,7 +156,7 @@ def test_tunnel_keeps_dot_segments(tmp_path: pathlib.Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
-def test_proxy_refuses_the_tunnel(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_refuses_the_tunnel(status, monkeypatch):
     """A proxy that refuses CONNECT is named as such, with its status; a PUT certainly had no effect then."""
     with RawServer(lambda request: Answer(status, close=True)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass@{proxy.authority}")
@@ -179,7 +170,7 @@ def test_proxy_refuses_the_tunnel(status: int, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_proxy_is_down(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_down(scheme, monkeypatch):
     """A proxy that refuses connections is named as such, and not the store behind it."""
     with deaf() as dead:
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:pass@{dead}")

@@ -3,48 +3,33 @@
 An explicit `verify` wins over the session's, and either over REQUESTS_CA_BUNDLE, which `Session.send` would ignore.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading
-from typing import Any
 
 import pytest
 import requests
-from rawserver import RawServer
-from test_wire_kit import client_of, good, lead_to, still_works, tls_of
+from kit import client_of, good, lead_to, still_works
+from rawserver import RawServer, make_tls
 
 from cdn_sigv4 import TransportError
 
-# What is set: REQUESTS_CA_BUNDLE, session.verify, verify=. "right" and "wrong" are authorities' files.
 TRUST = [
-    (None, None, "right", True),
-    (None, None, "wrong", False),
-    (None, None, None, False),
-    (None, None, True, False),
-    ("wrong", None, "right", True),
-    ("right", None, "wrong", False),
-    ("right", None, None, True),
-    ("wrong", None, None, False),
-    ("wrong", None, False, True),
-    (None, "right", None, True),
-    (None, "wrong", "right", True),
-    (None, "right", "wrong", False),
-    (None, False, "wrong", False),
-    (None, "wrong", False, True),
-    ("wrong", False, None, True),
-    ("wrong", "right", None, True),
-]
+    (None, None, "right", True), (None, None, "wrong", False), (None, None, None, False), (None, None, True, False),
+    ("wrong", None, "right", True), ("right", None, "wrong", False), ("right", None, None, True),
+    ("wrong", None, None, False), ("wrong", None, False, True), (None, "right", None, True),
+    (None, "wrong", "right", True), (None, "right", "wrong", False), (None, False, "wrong", False),
+    (None, "wrong", False, True), ("wrong", False, None, True), ("wrong", "right", None, True),
+]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @pytest.mark.parametrize(("bundle", "of_session", "verify", "trusted"), TRUST, ids=str)
 def test_which_authority_counts(
-    bundle: str | None, of_session: Any, verify: Any, trusted: bool, variable: str,
-    authorities: dict[Any, Any], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    bundle, of_session, verify, trusted, variable,
+    authorities, monkeypatch,
+):  # fmt: skip
     """An explicit verify wins over the session's, and either over the environment (psf/requests#3829)."""
     if bundle:
         monkeypatch.setenv(variable, authorities[bundle])
@@ -64,15 +49,15 @@ def test_which_authority_counts(
 
 
 @pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+def authorities(tmp_path_factory):
     """The server's context, its authority's file, and the file of another authority of the same name."""
-    context, right = tls_of(tmp_path_factory.mktemp("right"))
-    _, wrong = tls_of(tmp_path_factory.mktemp("wrong"))
+    context, right = make_tls(tmp_path_factory.mktemp("right"))
+    _, wrong = make_tls(tmp_path_factory.mktemp("wrong"))
     return {"context": context, "right": right, "wrong": wrong, None: None, True: True, False: False}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_tls_by_address(host: str, authorities: dict[Any, Any]) -> None:
+def test_tls_by_address(host, authorities):
     """TLS to an address is verified against that address, and Host has its brackets."""
     with RawServer(good, host=host, tls=authorities["context"]) as server:
         with client_of(server, verify=authorities["right"]) as client:
@@ -80,7 +65,7 @@ def test_tls_by_address(host: str, authorities: dict[Any, Any]) -> None:
         assert server.requests[0].header("host") == server.authority
 
 
-def test_tls_name_is_checked(authorities: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_name_is_checked(authorities, monkeypatch):
     """A certificate of a known authority for another name is refused, before the request is sent."""
     with RawServer(good, tls=authorities["context"]) as server:
         lead_to(monkeypatch, server, "store.test")
@@ -90,7 +75,7 @@ def test_tls_name_is_checked(authorities: dict[Any, Any], monkeypatch: pytest.Mo
         assert server.requests == []
 
 
-def test_http_endpoint_at_a_tls_server(authorities: dict[Any, Any]) -> None:
+def test_http_endpoint_at_a_tls_server(authorities):
     """Plain HTTP to a TLS port is a TransportError, and nothing of the request is understood there."""
     with RawServer(good, tls=authorities["context"]) as server:
         with client_of(f"http://{server.authority}") as client, pytest.raises(TransportError) as caught:
@@ -99,12 +84,12 @@ def test_http_endpoint_at_a_tls_server(authorities: dict[Any, Any]) -> None:
         assert server.requests == []
 
 
-def test_https_endpoint_at_a_plain_server() -> None:
+def test_https_endpoint_at_a_plain_server():
     """TLS to a plain port is a TransportError whose hint names http://."""
     answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     listening = socket.create_server(("127.0.0.1", 0))
 
-    def refuse() -> None:
+    def refuse():
         with contextlib.closing(listening.accept()[0]) as sock:
             sock.settimeout(5)
             sock.recv(65536)
