@@ -1,23 +1,22 @@
 """The signer against two published suites (38 cases in both forms, 34 in the header form), at every checkpoint.
 
-The figures are not in this repository. The environment variable SIGV4_VECTORS names the folder that holds them (the
-fixture `vectors`); without it each suite is skipped. Who made them, and under which licence, stands in each file:
-
     sigv4_suite_aws_c_auth.json     awslabs/aws-c-auth, tests/aws-signing-test-suite/v4: any service, both forms
     sigv4_suite_botocore.json       boto/botocore, tests/unit/auth/aws4_testsuite: any service, header form
 
-S3's own examples are in test_sigv4_examples.py, botocore's 300 requests for awkward keys in test_wire_exact.py. Each
-suite is one test, which goes on after a failure and then names every case that failed.
+Each suite is one test, which goes on after a failure and then names every case that failed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
+from kit_vectors import Checks, credentials_of, load, scope_of, sha256, signature_in, signed_headers_in
+
 from cdn_sigv4 import sigv4
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RawRequest(NamedTuple):
@@ -29,21 +28,21 @@ class RawRequest(NamedTuple):
     headers: list[tuple[str, str]]
     body: bytes
 
-    def headers_without(self, *names):
+    def headers_without(self, *names: str) -> list[tuple[str, str]]:
         return [(name, value) for name, value in self.headers if name.lower() not in names]
 
-    def header(self, wanted):
+    def header(self, wanted: str) -> str | None:
         return next((value for name, value in self.headers if name.lower() == wanted), None)
 
 
-def parse(text):
+def parse(text: str) -> RawRequest:
     """Read a raw request with LF line ends; a header line that starts with a blank goes on with the one before."""
     head, _, body = text.partition("\n\n")
     first, *lines = head.rstrip("\n").split("\n")
     method, _, rest = first.partition(" ")
     path, _, query = rest.rpartition(" ")[0].partition("?")
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    headers = []
+    headers: list[tuple[str, str]] = []
     for line in lines:
         if line[0] in " \t":
             name, value = headers.pop()
@@ -54,50 +53,7 @@ def parse(text):
     return RawRequest(method, path, [(unquote(n), unquote(v)) for n, _, v in pairs], headers, body.encode("utf-8"))
 
 
-class Checks:
-    """The comparisons of one suite: how many there were, and what those that failed had to say."""
-
-    def __init__(self):
-        self.count = 0
-        self.failed = []
-
-    def equal(self, name, got, expected):
-        self.count += 1
-        if got != expected:
-            self.failed.append(f"{name}\n    got      {got!r}\n    expected {expected!r}")
-
-    def settle(self, count):
-        """Raise AssertionError for any failure, and unless exactly `count` comparisons were made."""
-        assert not self.failed, "\n".join([f"{len(self.failed)} of {self.count} checks failed", *self.failed])
-        assert self.count == count
-
-
-def load(folder, name):
-    return json.loads((folder / name).read_text(encoding="utf-8"))
-
-
-def credentials_of(values, token=None):
-    return sigv4.Credentials(values["access_key_id"], values["secret_access_key"], token)
-
-
-def scope_of(context):
-    timestamp = context["timestamp"].replace("-", "").replace(":", "")
-    return sigv4.Scope(timestamp, context["region"], context["service"])
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-def signed_headers_in(authorization):
-    return authorization.partition("SignedHeaders=")[2].partition(",")[0]
-
-
-def signature_in(authorization):
-    return authorization.partition("Signature=")[2]
-
-
-def test_aws_c_auth_suite(vectors):
+def test_aws_c_auth_suite(vectors: Path) -> None:
     """All 38 cases of AWS's own C library agree in both forms: ten checkpoints each."""
     cases = load(vectors, "sigv4_suite_aws_c_auth.json")["cases"]
     assert len({case["name"] for case in cases}) == 38
@@ -108,18 +64,18 @@ def test_aws_c_auth_suite(vectors):
     checks.settle(38 * 10)
 
 
-def _aws_c_auth_uri(path, context):
+def _aws_c_auth_uri(path: str, context: dict[str, Any]) -> str:
     """The suite's paths are unencoded: normalise and encode them once, or only encode where `normalize` is false."""
     return sigv4.canonical_uri(path, context["service"]) if context["normalize"] else sigv4.uri_encode_path(path)
 
 
-def _aws_c_auth_credentials(context):
+def _aws_c_auth_credentials(context: dict[str, Any]) -> sigv4.Credentials:
     """With `omit_session_token` the token joins the request after signing: the signer never hears of it."""
     omitted = context.get("omit_session_token", False)
     return credentials_of(context["credentials"], None if omitted else context["credentials"].get("token"))
 
 
-def _aws_c_auth_header_form(checks, case):
+def _aws_c_auth_header_form(checks: Checks, case: dict[str, Any]) -> None:
     name, context, request = f"{case['name']}, header form", case["context"], parse(case["request"])
     credentials, scope = _aws_c_auth_credentials(context), scope_of(context)
     payload_hash = sha256(request.body)
@@ -141,7 +97,7 @@ def _aws_c_auth_header_form(checks, case):
     checks.equal(f"{name}: Authorization", authorization, expected)
 
 
-def _aws_c_auth_presigned_form(checks, case):
+def _aws_c_auth_presigned_form(checks: Checks, case: dict[str, Any]) -> None:
     name, context, request = f"{case['name']}, presigned form", case["context"], parse(case["request"])
     credentials, scope = _aws_c_auth_credentials(context), scope_of(context)
     payload_hash = sha256(request.body)
@@ -172,7 +128,7 @@ def _aws_c_auth_presigned_form(checks, case):
     checks.equal(f"{name}: query", sorted(pairs), sorted(expected))
 
 
-def test_botocore_suite(vectors):
+def test_botocore_suite(vectors: Path) -> None:
     """All 34 cases of botocore's copy of the suite agree, repeated query names included: five checkpoints each."""
     suite = load(vectors, "sigv4_suite_botocore.json")
     assert len({case["name"] for case in suite["cases"]}) == 34
@@ -182,7 +138,7 @@ def test_botocore_suite(vectors):
     checks.settle(34 * 5)
 
 
-def _botocore_case(checks, context, case):
+def _botocore_case(checks: Checks, context: dict[str, Any], case: dict[str, Any]) -> None:
     """`authz` is compared, not `sreq`: get-vanilla-with-session-token.sreq has the signature of get-vanilla."""
     name, request, scope = case["name"], parse(case["req"]), scope_of(context)
     token = case.get("session_token") or request.header("x-amz-security-token")
@@ -202,3 +158,6 @@ def _botocore_case(checks, context, case):
     checks.equal(f"{name}: string to sign", to_sign, case["sts"])
     checks.equal(f"{name}: signature", value, signature_in(case["authz"]))
     checks.equal(f"{name}: Authorization", authorization, case["authz"])
+
+
+# --- S3's examples ---------------------------------------------------------------------------------------------------
