@@ -12,6 +12,7 @@ from socket import timeout as SocketTimeout  # noqa: N812 - an alias of TimeoutE
 from ssl import SSLCertVerificationError, SSLError
 
 from requests.exceptions import InvalidSchema, InvalidURL, ProxyError
+from urllib3.connectionpool import CertificateError  # type: ignore[attr-defined]
 from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NewConnectionError, ReadTimeoutError
 
 from .errors import OutcomeUnknown, TransportError, printable
@@ -52,7 +53,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] =
     ),
     ((gaierror,), "the host name of {authority} does not resolve", "Check the endpoint, or the network."),
     (
-        (SSLCertVerificationError,),
+        (SSLCertVerificationError, CertificateError),
         "the certificate of {authority} was not accepted: {text}",
         "For a private certificate authority give its file as verify=; also check this machine's clock.",
     ),
@@ -82,7 +83,16 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] =
     ((BaseException,), "{text}", None),
 )
 # Where neither a body nor the adapter tells: these happen before anything is sent.
-_UNSENT = (gaierror, SSLError, NewConnectionError, ConnectTimeoutError, InvalidSchema, InvalidURL, LocationParseError)
+_UNSENT = (
+    gaierror,
+    SSLError,
+    CertificateError,
+    NewConnectionError,
+    ConnectTimeoutError,
+    InvalidSchema,
+    InvalidURL,
+    LocationParseError,
+)
 
 
 def transport_error(
