@@ -122,12 +122,10 @@ def test_a_captive_portal_is_no_store(take):
     assert "captive portal" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", [b"", b" \r\n"], ids=["nothing", "blanks"])
-def test_done_without_words(text):
-    """Where S3 says nothing beyond the status, blanks are nothing as well, and an S3 server's words are refused."""
+@pytest.mark.parametrize("text", [b"", b" \r\n", b"<CreateBucketResponse/>"], ids=["nothing", "blanks", "moto's XML"])
+def test_done_with_few_words(text):
+    """Where S3 says nothing beyond the status, other stores may."""
     answers.check_done({}, text)
-    with pytest.raises(InvalidResponse, match="2 bytes where S3 sends none"):
-        answers.check_done(ETAG, b"ok")
 
 
 def test_stored():
