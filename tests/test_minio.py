@@ -277,7 +277,9 @@ def test_auth_object(server, users, bucket, uploader):
     url = f"{server.endpoint}/{bucket}/auth/a (b) ü+1"
     assert requests.get(url, auth=auth, timeout=10).content == b"signed"
     answer = requests.get(url, params={"response-content-type": "text/x y+z"}, auth=auth, timeout=10)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/x y+z")
+    assert (answer.status_code, answer.content) == (200, b"signed")
+    if server.is_minio:  # moto before 5.2 signs the parameter but does not obey it
+        assert answer.headers["content-type"] == "text/x y+z"
     assert requests.put(url, data=b"x", auth=auth, timeout=10).status_code == 403
 
 
