@@ -114,6 +114,8 @@ class _ExactConnection:
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         self._head_sent = self._cut_short = False
         self._requested = True
+        if self.sock is not None:
+            self.sock.settimeout(self.stall)  # on a kept connection urllib3 2 has just set the connect timeout
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
@@ -174,9 +176,13 @@ class ExactAdapter(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send it, and note on an `ExactRequest` whether its head went out."""
+        outer = getattr(_current, "request", None)  # a handler of urllib3's log messages may send in between
         _current.request = request
         request.head_sent = False  # type: ignore[attr-defined]
-        return super().send(request, *args, **kwargs)
+        try:
+            return super().send(request, *args, **kwargs)
+        finally:
+            _current.request = outer  # and nothing keeps the request, with its body, when it is done
 
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
         """The target as it was signed; some versions of `requests` shorten `//` (psf/requests#6711)."""

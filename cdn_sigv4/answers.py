@@ -112,6 +112,12 @@ def check_done(headers: Mapping[str, str], text: bytes) -> None:
         check_origin(headers)
 
 
+def check_bucket_head(headers: Mapping[str, str]) -> None:
+    """InvalidResponse when the answer to a bucket's HEAD is a page's; some stores (Garage) say 200 and nothing else."""
+    if "html" in headers.get("content-type", "") or content_length(headers):
+        check_origin(headers)
+
+
 def _whole_number(name: str, text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)

@@ -144,10 +144,10 @@ def open_body(source: Any) -> Body:
 
 
 def _reading(step: Callable[[], T]) -> T:
-    """What `step` gives. Its OSError would pass for trouble with the network; ValueError says that a file is closed."""
+    """What `step` gives. OSError would pass for the network's; ValueError is a closed file's, EOFError gzip's."""
     try:
         return step()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"the source could not be read: {error}") from error
 
 

@@ -240,7 +240,7 @@ class S3Client:
         """Return if the bucket is there and may be listed; else NotFound or AccessDenied. Rules: API_HeadBucket."""
         request = s3.Request("HEAD", bucket)
         answer, _ = self._exchange.ask(request)
-        self._exchange.understood(request, answer, lambda: answers.check_origin(answer.headers))
+        self._exchange.understood(request, answer, lambda: answers.check_bucket_head(answer.headers))
 
     # -- files, and URLs for others
 

@@ -83,12 +83,16 @@ def check_target(path: str) -> os.stat_result | None:
 
 def _take_over(path: str, old: os.stat_result) -> None:
     """Give the file at `path` the owner of the old one, where this process may, and its permissions."""
+    mode = old.st_mode & 0o777
     if hasattr(os, "chown"):
         try:
             os.chown(path, old.st_uid, old.st_gid)
-        except OSError:  # only root gives files away
-            pass
-    os.chmod(path, old.st_mode & 0o777)
+        except OSError:  # only root gives files away; a group of one's own may be kept
+            try:
+                os.chown(path, -1, old.st_gid)
+            except OSError:
+                mode &= 0o707  # what was for the old group is not for this one
+    os.chmod(path, mode)
 
 
 class Replacement:
@@ -128,7 +132,7 @@ class Replacement:
 
     def _name_target(self, error: BaseException | None) -> None:
         # "No space left on device", or the name of a temporary file, does not say which download it was.
-        if isinstance(error, OSError) and error.filename in (None, self._temporary):
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, self._temporary):
             error.filename = self._path
 
     def _opener(self, path: str, flags: int) -> int:

@@ -196,8 +196,8 @@ def _proxy_address(url: str, proxies: Any) -> str:
     proxy = select_proxy(url, proxies)
     if not proxy:
         return ""
-    try:
-        scheme, _, host, port = parse_url(proxy)[:4]
+    try:  # without a scheme `requests` takes it for http
+        scheme, _, host, port = parse_url(proxy if "://" in proxy else f"http://{proxy}")[:4]
     except LocationParseError:
         scheme = host = port = None
     if not host or scheme not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h"):

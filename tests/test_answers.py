@@ -111,7 +111,7 @@ PORTAL = {"content-type": "text/html", "content-length": "5", "server": "nginx",
         lambda: answers.headed(asking(), PORTAL),
         lambda: answers.stored(asking(), {}, PORTAL, 5),
         lambda: answers.check_done(PORTAL, b"<html>"),
-        lambda: answers.check_origin(PORTAL),
+        lambda: answers.check_bucket_head(PORTAL),
     ],
     ids=["get", "head", "put", "delete", "bucket"],
 )
@@ -120,6 +120,12 @@ def test_a_captive_portal_is_no_store(take):
     with pytest.raises(InvalidResponse, match="not from an S3 server") as caught:
         take()
     assert "captive portal" in caught.value.hint
+
+
+def test_a_bare_200_to_a_buckets_head():
+    """A store that says 200 and nothing else has the bucket: Garage does so."""
+    answers.check_bucket_head({"content-length": "0", "date": "today"})
+    answers.check_bucket_head({})
 
 
 @pytest.mark.parametrize("text", [b"", b" \r\n", b"<CreateBucketResponse/>"], ids=["nothing", "blanks", "moto's XML"])

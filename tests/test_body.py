@@ -6,6 +6,7 @@ meanwhile (17), text, paths and dicts (19), sources that cannot seek, and what a
 
 import array
 import ctypes
+import gzip
 import hashlib
 import io
 import os
@@ -335,3 +336,11 @@ def test_an_iterable_that_cannot_be_read():
 
     with pytest.raises(SourceError, match="disk"):
         open_body(blocks())
+
+
+def test_a_truncated_gzip_file():
+    """A compressed file that ends early is a source that could not be read, too."""
+    with gzip.open(io.BytesIO(gzip.compress(DATA)[:-12])) as file, pytest.raises(
+        SourceError, match="could not be read"
+    ):
+        open_body(file).sha256()

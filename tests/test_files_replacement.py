@@ -360,3 +360,26 @@ def test_the_owner_of_an_existing_file_is_kept(tmp_path):
     save(target)
     found = target.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65534, 0o600)
+
+
+def test_an_interruption_keeps_its_words(tmp_path):
+    """A TimeoutError that a signal's handler raised has no number; a file's name would hide what it says."""
+    with pytest.raises(TimeoutError, match="deadline of the job"), Replacement(str(tmp_path / "model")):
+        raise TimeoutError("deadline of the job")
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="POSIX owners")
+@pytest.mark.parametrize(("group_allowed", "mode"), [(True, 0o664), (False, 0o604)], ids=["member", "stranger"])
+def test_another_group_gets_nothing_of_the_old_ones(group_allowed, mode, tmp_path, monkeypatch):
+    """Who may not give a file to its old owner keeps its group, or else takes from the new group what was the old's."""
+    target = tmp_path / "model"
+    target.write_bytes(b"old")
+    target.chmod(0o664)
+
+    def chown(path, user, group):
+        if user != -1 or not group_allowed:
+            raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", chown)
+    save(target)
+    assert target.stat().st_mode & 0o777 == mode

@@ -87,6 +87,22 @@ def test_stall_in_an_upload():
             still_works(client, server)
 
 
+def test_a_pause_on_a_kept_connection():
+    """On a kept connection too a server may pause for longer than the connect timeout while it takes a body."""
+    pause = threading.Event()
+
+    def answer(request):
+        if request.method == "PUT":
+            pause.wait(0.5)
+            assert len(request.body) == len(BIG)
+        return Answer(headers=ETAG)
+
+    with RawServer(answer) as server, client_of(server, timeout=(0.2, 10)) as client:
+        client.head_object("bucket", "key")
+        put_big(client)
+        assert [request.connection for request in server.requests] == [1, 1]
+
+
 def test_a_slow_download_is_not_cut():
     """A body that takes longer than the stall timeout, but moves within each, is whole."""
     more = threading.Event()

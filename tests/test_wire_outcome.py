@@ -4,6 +4,11 @@ For a body its last byte tells; for a request without one, whether its head went
 tunnel does before that is no part of the request.
 """
 
+import gc
+import io
+import logging
+import weakref
+
 import pytest
 import requests
 from kit import client_of, deaf
@@ -61,6 +66,36 @@ def test_all_was_sent(call, by_proxy, own_session, monkeypatch):
                 call(client)
         assert len(server.requests) == 1
     assert caught.value.operation == call.__name__.upper()
+
+
+def test_a_client_within_a_request():
+    """A handler of log messages may itself use a client while a request is under way: each keeps its own outcome."""
+    inner = logging.Handler()
+    with RawServer() as server, RawServer(lambda request: Answer(reset=True)) as gone, client_of(server) as other:
+        inner.emit = lambda record: (
+            other.delete_object("bucket", "log") if gone.authority in record.getMessage() else None
+        )
+        logger = logging.getLogger("urllib3.connectionpool")
+        logger.addHandler(inner)
+        logger.setLevel(logging.DEBUG)
+        try:
+            server.answer = lambda request: Answer(204)
+            with client_of(gone) as client, pytest.raises(OutcomeUnknown):
+                delete(client)
+        finally:
+            logger.removeHandler(inner)
+            logger.setLevel(logging.NOTSET)
+
+
+def test_nothing_is_kept():
+    """When a request is done nothing holds its source any more: no thread keeps a large file, or signed headers."""
+    with RawServer(lambda request: Answer(headers={"ETag": '"e"'})) as server, client_of(server) as client:
+        source = io.BytesIO(b"large")
+        kept = weakref.ref(source)
+        client.put_object("bucket", "key", source)
+        del source
+        gc.collect()
+        assert kept() is None
 
 
 def test_a_silent_handshake(tmp_path):

@@ -18,10 +18,11 @@ from cdn_sigv4 import TransportError
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_http_proxy(variable, monkeypatch):
+@pytest.mark.parametrize("scheme", ["http://", ""], ids=["scheme", "bare"])
+def test_http_proxy(variable, scheme, monkeypatch):
     """Through an HTTP proxy the absolute form arrives there, with the store's Host and a signature that holds."""
     with RawServer(good) as proxy:
-        monkeypatch.setenv(variable, proxy.endpoint)
+        monkeypatch.setenv(variable, scheme + proxy.authority)
         with client_of("http://store.test:9000") as client:
             client.put_object("bucket", "a b//\u00fc", b"hello")
             client.get_object("bucket", "key", version_id="1+2").read()
