@@ -159,9 +159,9 @@ class RawServer:
         except BaseException as error:  # noqa: BLE001 - all of them belong to the test
             self.errors.append(error)
         finally:
-            with self._changed:
+            with self._changed:  # closed first: who no longer finds it here may rely on its end having been sent
+                sock.close()
                 self._sockets.pop(number, None)
-            sock.close()
 
     def _secured(self, tls: ssl.SSLContext, plain: socket.socket, number: int) -> socket.socket:
         secured = tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
