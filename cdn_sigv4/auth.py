@@ -27,7 +27,7 @@ from .sigv4 import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import IO, Any
 
     from requests import PreparedRequest, Response
 
@@ -44,7 +44,7 @@ class SigV4Auth:
     all the query is put into its canonical form, in the request itself, so that what is signed is what is sent. The
     body must be bytes, text (sent as UTF-8), a seekable binary file, or absent: ValueError for a stream, whose hash
     is not known. Where the service allows that, give the header `x-amz-content-sha256` yourself: for a stream its
-    hash, over https also `UNSIGNED-PAYLOAD`.
+    hash, over https also `UNSIGNED-PAYLOAD` (ValueError over http).
 
     A signature is for one URL: on a redirect, to whichever host, nothing of it is carried along.
     """
@@ -132,6 +132,8 @@ def _payload_hash(request: PreparedRequest) -> str:
     body: Any = request.body
     given = _text(request.headers.get("x-amz-content-sha256", ""))
     if given == UNSIGNED_PAYLOAD:
+        if not (request.url or "").startswith("https:"):
+            raise ValueError(f"{UNSIGNED_PAYLOAD} needs https: over http nothing else protects the body on its way")
         return given
     if body is None:
         return EMPTY_SHA256
@@ -141,20 +143,24 @@ def _payload_hash(request: PreparedRequest) -> str:
         if given:
             return given
         raise ValueError(
-            f"a stream has no hash to sign: give bytes, a file, or x-amz-content-sha256: {UNSIGNED_PAYLOAD}"
+            "a stream has no hash to sign: give bytes or a file, or its own hash as the header x-amz-content-sha256"
         )
+    return _file_hash(request, body)
+
+
+def _file_hash(request: PreparedRequest, file: IO[bytes]) -> str:
     digest = hashlib.sha256()
-    start = body.tell()
+    start = file.tell()
     while True:
-        block = body.read(BLOCK)
+        block = file.read(BLOCK)
         if not block:
             break
         if isinstance(block, str):
             raise TypeError("a text file cannot be signed: open it with 'rb'")
         digest.update(block)
-    if body.tell() == start:  # `requests` would send an empty file chunked (psf/requests#6294)
+    if file.tell() == start:  # `requests` would send an empty file chunked (psf/requests#6294)
         request.body = None
         request.headers.pop("Transfer-Encoding", None)
         request.headers["Content-Length"] = "0"
-    body.seek(start)
+    file.seek(start)
     return digest.hexdigest()

@@ -8,6 +8,7 @@ import pytest
 import requests
 from kit import only
 from kit_auth import both_services, check, check_with_botocore, judged_there, signer
+from rawserver import RawServer, make_tls
 
 
 @pytest.mark.parametrize(
@@ -108,19 +109,38 @@ def test_payload_hash_of_ones_own(plain):
     judged_there(request)
 
 
+@pytest.fixture
+def secure(tmp_path):
+    """A server behind TLS, and the file of its authority."""
+    context, authority = make_tls(tmp_path)
+    with RawServer(tls=context) as server:
+        yield server, authority
+
+
 @pytest.mark.parametrize("as_bytes", [False, True], ids=["str", "bytes"])
-def test_unsigned_payload(plain, as_bytes):
+def test_unsigned_payload(secure, as_bytes):
     """`UNSIGNED-PAYLOAD` given by the caller is what is signed in place of the hash, whichever type it has."""
-    value = b"UNSIGNED-PAYLOAD" if as_bytes else "UNSIGNED-PAYLOAD"
-    headers = {"x-amz-content-sha256": value}
-    requests.put(plain.endpoint + "/bucket/key", data=b"body", headers=headers, auth=signer(), timeout=10)
-    assert judged_there(only(plain), allow_unsigned_payload=True).canonical_request.endswith("\nUNSIGNED-PAYLOAD")
+    server, authority = secure
+    headers = {"x-amz-content-sha256": b"UNSIGNED-PAYLOAD" if as_bytes else "UNSIGNED-PAYLOAD"}
+    url = server.endpoint + "/bucket/key"
+    requests.put(url, data=b"body", headers=headers, auth=signer(), verify=authority, timeout=10)
+    assert judged_there(only(server), allow_unsigned_payload=True).canonical_request.endswith("\nUNSIGNED-PAYLOAD")
 
 
 @pytest.mark.parametrize("body", [None, b"body"], ids=["no body", "body"])
-def test_payload_hash_of_ones_own_elsewhere(plain, body):
+def test_payload_hash_of_ones_own_elsewhere(secure, body):
     """For another service too, the x-amz-content-sha256 that the caller gives is what is signed, as botocore has it."""
+    server, authority = secure
     headers = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-    requests.post(plain.endpoint + "/path", data=body, headers=headers, auth=signer("execute-api"), timeout=10)
-    assert only(plain).header("x-amz-content-sha256") == "UNSIGNED-PAYLOAD"
-    check_with_botocore(only(plain), "execute-api")
+    auth = signer("execute-api")
+    requests.post(server.endpoint + "/path", data=body, headers=headers, auth=auth, verify=authority, timeout=10)
+    assert only(server).header("x-amz-content-sha256") == "UNSIGNED-PAYLOAD"
+    check_with_botocore(only(server), "execute-api")
+
+
+def test_unsigned_payload_needs_tls(plain):
+    """Over plain HTTP nothing but the signature protects a body, so it is not left out of it: refused, unsent."""
+    headers = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    with pytest.raises(ValueError, match="needs https"):
+        requests.put(plain.endpoint + "/bucket/key", data=b"body", headers=headers, auth=signer(), timeout=10)
+    assert plain.connections == 0
