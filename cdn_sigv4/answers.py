@@ -249,12 +249,11 @@ def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
         size = _whole_number("Size", item.findtext("Size") or "")
         when = parse_time(item.findtext("LastModified"))
         entries.append(ListedObject(decode(_named(item, "Key")), size, item.findtext("ETag"), when))
-    token = root.findtext("NextContinuationToken")
-    if root.findtext("IsTruncated") == "true":
-        if not token:
-            raise InvalidResponse("the list goes on, but the answer does not say where")
-        return sorted(entries, key=_key), token
-    return sorted(entries, key=_key), None
+    truncated = root.findtext("IsTruncated") == "true"
+    token = root.findtext("NextContinuationToken") if truncated else None
+    if truncated and not token:
+        raise InvalidResponse("the list goes on, but the answer does not say where")
+    return sorted(entries, key=_key), token
 
 
 def _named(item: Element, tag: str) -> str:
@@ -276,4 +275,4 @@ def parse_copy(request: Request, headers: Mapping[str, str], body: bytes) -> Obj
         text = root.findtext(tag)
         if text:
             found[name] = text
-    return ObjectInfo(request.bucket, request.key or "", None, found)
+    return described(request, found, None)

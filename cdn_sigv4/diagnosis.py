@@ -17,6 +17,7 @@ from .errors import (
     ResponseError,
     printable,
 )
+from .s3 import located
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ _CLASSES = {
 _DAMAGED = (
     "The bytes that arrived are not the bytes that were signed: damaged on the way, or the source changed meanwhile."
 )
+_ANONYMOUS = "The request was anonymous: give credentials, or allow everybody to do this."
+_BUSY = "The server is busy: try again later."
 _HINTS = {
     "InvalidAccessKeyId": "This server does not know the access key: check it, and the endpoint.",
     "InvalidTokenId": "The session token is not this key's: static keys take none, temporary ones must have it.",
@@ -52,9 +55,9 @@ _HINTS = {
     "XMinioInvalidObjectName": "MinIO keeps keys as file paths: no '//', no '.' or '..' segments, 255 bytes a segment.",
     "XMinioInvalidResourceName": "MinIO keeps keys as file paths: no '.' or '..' segments.",
     "XMinioStorageFull": "The server's disk is full.",
-    "SlowDown": "The server is busy: try again later.",
-    "SlowDownRead": "The server is busy: try again later.",
-    "SlowDownWrite": "The server is busy: try again later.",
+    "SlowDown": _BUSY,
+    "SlowDownRead": _BUSY,
+    "SlowDownWrite": _BUSY,
     "XMinioServerNotInitialized": "The server is still starting: try again in some seconds.",
     "EntityTooLarge": "One request carries at most 5 GiB.",
     "MissingContentLength": "A proxy on the way has dropped Content-Length: go past it.",
@@ -63,7 +66,7 @@ _HINTS = {
 
 # Where the answer names no code: a HEAD's, or one of a proxy on the way.
 _STATUS_HINTS = {
-    429: "The server is busy: try again later.",
+    429: _BUSY,
     502: "A proxy before the store does not reach it.",
     503: "The server is busy or starting: try again later.",
     504: "A proxy before the store waits for it in vain.",
@@ -80,11 +83,12 @@ def diagnose(
     *,
     region: str,
     now: float,
+    anonymous: bool = False,
 ) -> ResponseError:
     """The exception for an answer that is an error.
 
     `headers` with lower-case names, `body` at most `MAX_ERROR_BYTES` of the answer's; `now` is this machine's
-    time, in seconds since 1970, `region` the one that it was signed for.
+    time, in seconds since 1970, `region` the one that it was signed for; `anonymous`: it was not signed at all.
     """
     from http.client import responses  # noqa: PLC0415 - not at import time; whoever got an answer has it loaded
 
@@ -93,7 +97,8 @@ def diagnose(
     message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body)
     kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)
     hint = (
-        _clock_hint(status, parse_time(headers.get("date")) or parse_time(found.get("ServerTime")), now)
+        (_ANONYMOUS if anonymous and status == 403 else None)
+        or _clock_hint(status, parse_time(headers.get("date")) or parse_time(found.get("ServerTime")), now)
         or _region_hint(found.get("Region") or headers.get("x-amz-bucket-region"), region)
         or (_redirect_hint(headers) if kind is RedirectRefused else None)
         or _signature_hint(code, found, request, endpoint)
@@ -161,7 +166,7 @@ def _signature_hint(code: str | None, found: Mapping[str, str], request: Request
         return None
     # AWS sends back the canonical request as it saw it; its host line then tells a wrong secret from a proxy.
     seen = [line[5:] for line in found.get("CanonicalRequest", "").splitlines() if line.startswith("host:")]
-    signed = endpoint.authority if endpoint.addressing == "path" else f"{request.bucket}.{endpoint.authority}"
+    signed, _ = located(endpoint, request)
     if seen and seen[0] != signed:
         return f"A proxy has changed the Host header: signed for {signed}, seen as {printable(seen[0], 200)}."
     if seen:

@@ -126,10 +126,16 @@ class Exchange:
 
     def _diagnosed(self, request: Request, answer: Answer, text: bytes) -> CDNError:
         now = self.clock()  # not the time of the signature: a long upload is no wrong clock
-        error = diagnose(request, self.endpoint, answer.status, answer.headers, text, region=self.region, now=now)
-        if self._credentials is None and error.status == 403:
-            error.hint = "The request was anonymous: give credentials, or allow everybody to do this."
-        return error
+        return diagnose(
+            request,
+            self.endpoint,
+            answer.status,
+            answer.headers,
+            text,
+            region=self.region,
+            now=now,
+            anonymous=self._credentials is None,
+        )
 
     def _connected(self) -> Wire:
         if self._wire is None:

@@ -31,6 +31,7 @@ from .failures import transport_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from requests import Response
@@ -65,34 +66,33 @@ class Answer:
         self.close()
         raise failure from None
 
+    def _blocks(self, most: int) -> Iterator[bytes]:
+        """The body's blocks up to its end, or up to `most` bytes."""
+        while most > 0:
+            block = self.read(min(most, _BLOCK))
+            if not block:
+                return
+            most -= len(block)
+            yield block
+
     def read_some(self, limit: int) -> bytes:
         """The first `limit` bytes of an error's body, or as many as come: the status has said the main thing."""
         body = b""
         try:
-            while len(body) < limit:
-                block = self.read(limit - len(body))
-                if not block:
-                    return body
+            for block in self._blocks(limit):
                 body += block
         except TransportError:
             return body
-        self.close()
+        if len(body) == limit:
+            self.close()
         return body
 
     def read_all(self, limit: int) -> bytes:
         """The whole of a small body; InvalidResponse for more than `limit` bytes."""
-        blocks = []
-        room = limit + 1
-        while room > 0:
-            block = self.read(min(room, _BLOCK))
-            if not block:
-                break
-            blocks.append(block)
-            room -= len(block)
-        else:
+        body = b"".join(self._blocks(limit + 1))
+        if len(body) > limit:
             self.close()
             raise InvalidResponse(f"the answer is longer than the {limit} bytes that it can need", status=self.status)
-        body = b"".join(blocks)
         length = content_length(self.headers)
         if length is not None and length > len(body) and self._may_have_body:
             raise self._failed(IncompleteRead(body, length - len(body)))  # urllib3 1.26 does not notice
@@ -129,11 +129,10 @@ class Wire:
         self._verify = verify
         self._given = session
         self._born = born
-        self._ready: tuple[int, Session, Any] | None = None
-        self._proxy = ""
+        self._ready: tuple[int, Session, Any, str] | None = None
 
-    def _session(self) -> tuple[Session, Any]:
-        """The session and the settings of its environment: made once in each process.
+    def _session(self) -> tuple[Session, Any, str]:
+        """The session, the settings of its environment, and the proxy's address: made once in each process.
 
         Two threads that come first may make one each: the loser's is dropped with its one connection.
         """
@@ -150,21 +149,20 @@ class Wire:
                 session.mount("http://", adapter)
             verify = session.verify if self._verify is None else self._verify
             settings = session.merge_environment_settings(self._url, {}, True, verify, None)
-            self._proxy = _proxy_address(self._url, settings["proxies"])
-            self._ready = ready = (os.getpid(), session, settings)
-        return ready[1], ready[2]
+            self._ready = ready = (os.getpid(), session, settings, _proxy_address(self._url, settings["proxies"]))
+        return ready[1:]
 
     def send(self, request: Request, signed: SignedRequest, body: Body | None = None) -> Answer:
         """The answer, whatever its status; TransportError without one. `body` must stand at its beginning.
 
         ValueError, before anything is sent, where the way to the server would change the signed target.
         """
-        session, settings = self._session()
+        session, settings, proxy = self._session()
         prepared = ExactRequest(signed, body)
         _check_exact(session, prepared, settings["proxies"])
 
         def failed(error: Exception) -> TransportError:
-            return transport_error(error, request, prepared, body, self._timeout, self._proxy)
+            return transport_error(error, request, prepared, body, self._timeout, proxy)
 
         try:
             response = session.send(prepared, timeout=self._timeout, allow_redirects=False, **settings)
