@@ -357,3 +357,10 @@ def test_a_stranger_is_known_by_the_beginning_of_its_body():
 def test_status_hint(status, words):
     """Where no code is named, as in a proxy's answer or a HEAD's, the status is what there is to go by."""
     assert words in diagnose(status, request=GET).hint
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, True), (404, False)])
+def test_anonymous_hint(status, told):
+    """A 403 to a request without credentials is explained by just that; other answers have other reasons."""
+    error = diagnosis.diagnose(GET, ENDPOINT, status, {}, b"", region="us-east-1", now=NOW, anonymous=True)
+    assert ("was anonymous" in (error.hint or "")) is told

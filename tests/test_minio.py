@@ -230,6 +230,14 @@ def test_wrong_secret_unknown_key_and_wrong_clock(server, users, bucket):
 
 
 @pytest.mark.minio
+def test_anonymous_requests_are_told_so(server, bucket):
+    """Who gives no credentials is told that, and not that a key may not do it."""
+    with S3Client(server.endpoint, None) as client, pytest.raises(AccessDenied) as caught:
+        client.get_object(bucket, "x")
+    assert "The request was anonymous: give credentials" in caught.value.hint
+
+
+@pytest.mark.minio
 def test_damaged_body_is_refused(root_client, bucket):
     """A body that is not the one that was signed is refused by the server and not stored."""
 
