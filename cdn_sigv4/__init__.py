@@ -11,13 +11,16 @@ does.
 
 from .answers import ListedObject, ObjectInfo
 from .auth import SigV4Auth
-from .client import S3Client, TransferResult
+from .client import S3Client
 from .errors import (
     AccessDenied,
     CDNError,
+    ClockError,
+    IntegrityError,
     InvalidResponse,
     NotFound,
     NotModified,
+    ObjectChanged,
     OutcomeUnknown,
     PreconditionFailed,
     RedirectRefused,
@@ -27,7 +30,9 @@ from .errors import (
 )
 from .manager import CDNCredentials, CDNManager
 from .reader import ObjectReader
+from .retry import Event, Retry
 from .sigv4 import Credentials
+from .transfer import TransferResult
 
 __version__ = "0.1.0"
 
@@ -36,17 +41,22 @@ __all__ = [
     "CDNCredentials",
     "CDNError",
     "CDNManager",
+    "ClockError",
     "Credentials",
+    "Event",
+    "IntegrityError",
     "InvalidResponse",
     "ListedObject",
     "NotFound",
     "NotModified",
+    "ObjectChanged",
     "ObjectInfo",
     "ObjectReader",
     "OutcomeUnknown",
     "PreconditionFailed",
     "RedirectRefused",
     "ResponseError",
+    "Retry",
     "S3Client",
     "SigV4Auth",
     "SourceError",

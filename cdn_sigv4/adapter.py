@@ -7,7 +7,7 @@ gives no session. The behaviour that each method changes is named beside it.
 from __future__ import annotations
 
 import threading
-from http.client import HTTPResponse, IncompleteRead
+from http.client import BadStatusLine, HTTPResponse, IncompleteRead, parse_headers
 from socket import MSG_PEEK, socket
 from ssl import SSLError
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = "cdn-sigv4"
 POOL_SIZE = 32  # connections kept for threads; more threads work, their connections are not kept
+_MAX_INTERIM = 10  # interim answers (1xx) before the final one: more are no HTTP, and could go on for ever
 _INTERIM_PEEK = 10  # bytes of an answer that tell an interim one: its version and first digit
 
 
@@ -78,7 +79,18 @@ class _LastLine:
 
 
 class _WholeHead(HTTPResponse):
-    """http.client takes the end of the connection for the end of the headers: half a head would be a success."""
+    """http.client takes the end of the connection for the end of the headers: half a head would be a success.
+
+    And it takes any interim answer but "100 Continue" (of which it takes any number) for the final one: RFC 9110, 15.2.
+    """
+
+    def _read_status(self) -> Any:
+        for _ in range(_MAX_INTERIM):
+            line = super()._read_status()  # type: ignore[misc]
+            if not 100 <= line[1] < 200 or line[1] == 101:  # 101 has left HTTP
+                return line
+            parse_headers(self.fp)
+        raise BadStatusLine("interim answers without end")
 
     def begin(self) -> None:
         self.fp: Any

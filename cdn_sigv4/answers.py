@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .errors import InvalidResponse, printable
+from .errors import InvalidResponse, ObjectChanged, printable
 from .s3 import Value
 
 TYPE_CHECKING = False
@@ -145,8 +145,8 @@ def stored(request: Request, sent: Mapping[str, str], headers: Mapping[str, str]
     return described(request, found, size)
 
 
-def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple[ObjectInfo, int]:
-    """What a GET's answer brings: the object, and the number of bytes in this body.
+def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple[ObjectInfo, int, int]:
+    """What a GET's answer brings: the object, the place in it where this body begins, and the body's number of bytes.
 
     InvalidResponse without Content-Length (a cut body could not be told from a whole one), for a range that is
     not the one asked for, and for a whole object in place of a range.
@@ -164,7 +164,7 @@ def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple
             f"the answer to a request {'with' if asked else 'without'} Range has status {status}", status=status
         )
     if asked is None:
-        return described(request, headers, length), length
+        return described(request, headers, length), 0, length
     first, total = _content_range(headers.get("content-range", ""), length)
     start, _, end = asked[len("bytes=") :].partition("-")
     expected = (int(start), min(int(end) + 1 if end else total, total)) if start else (max(total - int(end), 0), total)
@@ -172,7 +172,35 @@ def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple
         raise InvalidResponse(
             f"asked for {asked}, the answer is {printable(headers.get('content-range', ''), 60)!r}", status=status
         )
-    return described(request, headers, total), length
+    return described(request, headers, total), first, length
+
+
+def continued(request: Request, status: int, headers: Mapping[str, str], begun: ObjectInfo) -> int:
+    """Check that an answer goes on with the object that was `begun`; the bytes at its beginning to be skipped.
+
+    Some stores ignore If-Match, some ignore Range and send all of it again (RFC 9110, 14.2 lets them). ObjectChanged
+    for another object, InvalidResponse for other bytes of the same.
+    """
+    check_origin(headers)
+    if headers.get("etag") != begun.etag:
+        raise replaced()
+    if status == 206:
+        info, _, _ = received(request, status, headers)
+        skipped = 0
+    else:
+        info = described(request, headers, content_length(headers))
+        skipped = int(request.headers["range"][len("bytes=") :].partition("-")[0])
+    if info.size != begun.size:
+        raise InvalidResponse(
+            f"the object had {begun.size} bytes, now its answer says {info.size}, under the same entity tag",
+            status=status,
+        )
+    return skipped
+
+
+def replaced() -> ObjectChanged:
+    """The error for an object that is no longer the one whose beginning was read."""
+    return ObjectChanged("the object was replaced while it was read", hint="Read it again from its beginning.")
 
 
 def _content_range(text: str, length: int) -> tuple[int, int]:

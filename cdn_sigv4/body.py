@@ -7,11 +7,10 @@ connection; and a plain bytes object goes out in one `sendall`, whose timeout is
 
 from __future__ import annotations
 
-import hashlib
 import io
 
+from . import checksums
 from .errors import SourceError
-from .sigv4 import EMPTY_SHA256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Body:
     def __init__(self, size: int) -> None:
         self.size = size
         self.remaining = size
-        self._sha256 = EMPTY_SHA256 if size == 0 else None
+        self._digests: dict[str, bytes] = {}
 
     def read(self, amount: int = -1) -> bytes | memoryview:
         """At most `amount` bytes, empty at the end. SourceError when the source ends early or cannot be read."""
@@ -56,16 +55,25 @@ class Body:
         _reading(self._seek)
         self.remaining = self.size
 
-    def sha256(self) -> str:
-        """SHA-256 of all bytes, as hex; computed once. The body stands at its beginning afterwards."""
-        if self._sha256 is None:
-            digest = hashlib.sha256()
+    def digests(self, *names: str) -> dict[str, bytes]:
+        """The checksums of all bytes by name (checksums.py), each computed once, those asked for together in one pass.
+
+        The body stands at its beginning afterwards.
+        """
+        missing = [name for name in dict.fromkeys(names) if name not in self._digests]
+        if missing:
             self.rewind()
-            while self.remaining:
-                digest.update(self.read(BLOCK))
-            self._sha256 = digest.hexdigest()
+            self._digests.update(checksums.digests(self._blocks(), missing, self.size))
         self.rewind()
-        return self._sha256
+        return self._digests
+
+    def sha256(self) -> str:
+        """SHA-256 of all bytes, as hex."""
+        return self.digests("sha256")["sha256"].hex()
+
+    def _blocks(self) -> Iterator[bytes | memoryview]:
+        while self.remaining:
+            yield self.read(BLOCK)
 
     def close(self) -> None:
         """Let go of the source; a file of the caller's stays open."""

@@ -1,4 +1,4 @@
-"""`S3Client`: the operations of S3 under one credential. Each call is one request; nothing is retried or redirected.
+"""`S3Client`: the operations of S3 under one credential. Each is tried again as `retry` says; no redirect is followed.
 
 Every method raises ValueError or TypeError for arguments that cannot be sent, before anything is sent, and a
 `CDNError` (errors.py) for everything that goes wrong afterwards. What each operation may answer is in AWS's API
@@ -8,18 +8,22 @@ reference, on the page that each method names.
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from . import answers, s3
 from .body import open_body
 from .endpoint import Endpoint
-from .errors import InvalidResponse, SourceError
-from .exchange import DEFAULT_REGION, DEFAULT_TIMEOUT, Exchange, about
+from .errors import InvalidResponse
+from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, Exchange, about
 from .files import Replacement
 from .reader import ObjectReader
+from .retrieval import Retrieval, get_request
+from .transfer import Download, TransferResult
+from .uploads import put
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import NoReturn, Union
 
@@ -27,23 +31,11 @@ if TYPE_CHECKING:
 
     from .answers import ListedObject, ObjectInfo
     from .body import Source
+    from .retry import Event, Retry
     from .s3 import Request
     from .sigv4 import Credentials
 
     AnyPath = Union[str, "os.PathLike[str]"]
-
-
-class TransferResult(s3.Value):
-    """What a transfer of a file came to.
-
-    `info`: the object. `verified`: by which checksum the bytes were proved to be the object's, None where only
-    their number was compared. `bytes_moved`: bytes of the object that went over the wire.
-    """
-
-    def __init__(self, info: ObjectInfo, verified: str | None, bytes_moved: int) -> None:
-        self.info = info
-        self.verified = verified
-        self.bytes_moved = bytes_moved
 
 
 class S3Client:
@@ -51,7 +43,11 @@ class S3Client:
 
     `endpoint`: `https://host[:port][/base]`; without a scheme https is meant. `credentials`: `Credentials`, or None for
     anonymous requests. `region`: the one to sign for. `addressing`: "path" (host/bucket) or "virtual" (bucket.host).
-    `timeout`: seconds to connect, and seconds without a byte moved. `sign_payload=False` leaves the body out of the
+    `timeout`: seconds to connect, and seconds without a byte moved. `retry`: how often and how long to try again
+    (`Retry`; None: never). `checksum`: what is stored with an object, "crc32", "sha256", or None for a store that does
+    not take the header; objects are then verified by their entity tags alone. `etag_is_md5=False`: for a store whose
+    entity tags look like MD5s and are none. `on_event`: called with an `Event` when something is tried again, resumed,
+    or learnt; `print` will do. `sign_payload=False` leaves the body out of the
     signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`: a
     `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is. Its adapters
     know neither the timeout while sending, nor an answer that comes early, nor one whose head was cut: only the
@@ -71,19 +67,30 @@ class S3Client:
         region: str = DEFAULT_REGION,
         addressing: str = "path",
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
+        retry: Retry | None = DEFAULT_RETRY,
+        checksum: str | None = "crc32",
+        etag_is_md5: bool = True,
         sign_payload: bool = True,
         verify: bool | AnyPath | None = None,
         session: Session | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        if checksum not in ("crc32", "sha256", None):
+            raise ValueError(f"checksum must be 'crc32', 'sha256' or None, not {checksum!r}")
+        self._etag_is_md5 = etag_is_md5
         self._exchange = Exchange(
             Endpoint(endpoint, addressing),
             credentials,
             region=region,
             timeout=timeout,
+            retry=retry,
             sign_payload=sign_payload,
             verify=verify,
             session=session,
+            on_event=on_event,
         )
+        self._put = partial(put, self._exchange, checksum=checksum, etag_is_md5=etag_is_md5)
+        self._get = partial(get_request, checksum is not None)
 
     # -- objects
 
@@ -105,26 +112,23 @@ class S3Client:
         iterable of bytes, which is copied first. `metadata`: text to text, printable ASCII, 2 KiB in all. `headers`:
         any others that S3 keeps or obeys (cache-control, content-encoding, tagging, encryption …).
         `if_none_match="*"`: only where no such key is; `if_match`: only in place of this entity tag; else
-        PreconditionFailed.
+        PreconditionFailed. Where the answer to such a request is lost, success means that the object is there with
+        these bytes and metadata: writers who race with equal ones put something of their own in.
 
-        OutcomeUnknown when the whole body was sent and the answer was lost; SourceError when it could not be read.
-        Rules: API_PutObject.
+        IntegrityError when the store says of the bytes what is not true of those sent; OutcomeUnknown when the body was
+        sent and no answer came, nor could be found out; SourceError when it could not be read. Rules: API_PutObject.
         """
-        described = s3.object_headers(content_type, metadata, headers)
-        conditions = {"if-match": if_match, "if-none-match": if_none_match}
-        request = s3.object_request("PUT", bucket, key, headers={**described, **conditions})
-        try:
-            payload = open_body(body)
-        except SourceError as error:
-            raise about(request, error) from error.__cause__
-        try:
-            s3.check_size(payload.size)
-            answer, _ = self._exchange.ask(request, payload)
-        finally:
-            payload.close()
-        return self._exchange.understood(
-            request, answer, lambda: answers.stored(request, described, answer.headers, payload.size)
+        info, _ = self._put(
+            bucket,
+            key,
+            body,
+            content_type=content_type,
+            metadata=metadata,
+            headers=headers,
+            if_match=if_match,
+            if_none_match=if_none_match,
         )
+        return info
 
     def get_object(
         self,
@@ -144,28 +148,22 @@ class S3Client:
         when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. Raises NotFound, and
         ResponseError 416 for a range that begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
         """
-        conditions = {"if-match": if_match, "if-none-match": if_none_match}
-        headers = {"range": s3.byte_range(start, end, tail), **conditions}
-        request = s3.object_request("GET", bucket, key, {"versionId": version_id}, headers)
-        answer = self._exchange.send(request, success=(200, 206))
-        info, length = self._exchange.understood(
-            request, answer, lambda: answers.received(request, answer.status, answer.headers)
-        )
-        if length == 0:
-            answer.read(1)  # finds the end, which keeps the connection
-        return ObjectReader(answer, info, length)
+        asked = s3.byte_range(start, end, tail)
+        request = self._get(bucket, key, version_id, if_match, if_none_match, asked)
+        found = Retrieval(self._exchange, request, self._exchange.patience(), etag_is_md5=self._etag_is_md5)
+        found.begin()
+        restart = None if found.verifier is None else found.restart
+        return ObjectReader(found, found.info, found.length, found.verifier, restart)
 
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """The object's description without its bytes. A HEAD's errors say little. Rules: API_HeadObject."""
         request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
-        answer, _ = self._exchange.ask(request)
-        return self._exchange.understood(request, answer, lambda: answers.headed(request, answer.headers))
+        return self._exchange.ask(request, lambda answer, _: answers.headed(request, answer.headers))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
         """Delete the object, or one version; to delete what is not there is no error. Rules: API_DeleteObject."""
         request = s3.object_request("DELETE", bucket, key, {"versionId": version_id})
-        answer, text = self._exchange.ask(request, success=(204, 200))
-        self._exchange.understood(request, answer, lambda: answers.check_done(answer.headers, text))
+        self._exchange.ask(request, lambda answer, text: answers.check_done(answer.headers, text), success=(204, 200))
 
     def copy_object(
         self,
@@ -193,8 +191,7 @@ class S3Client:
             "x-amz-metadata-directive": "REPLACE" if replaced else None,
         }
         request = s3.object_request("PUT", bucket, key, headers=described)
-        answer, text = self._exchange.ask(request)
-        return self._exchange.understood(request, answer, lambda: answers.parse_copy(request, answer.headers, text))
+        return self._exchange.ask(request, lambda answer, text: answers.parse_copy(request, answer.headers, text))
 
     def list_objects(
         self, bucket: str, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None
@@ -217,8 +214,7 @@ class S3Client:
     def _pages(self, request: Request) -> Iterator[ListedObject]:
         seen: set[str] = set()
         while True:
-            answer, text = self._exchange.ask(request)
-            entries, token = self._exchange.understood(request, answer, lambda: answers.parse_list(text))  # noqa: B023
+            entries, token = self._exchange.ask(request, lambda _, text: answers.parse_list(text))
             yield from entries
             if token is None:
                 return
@@ -233,14 +229,13 @@ class S3Client:
     def create_bucket(self, bucket: str) -> None:
         """Make a bucket in the client's region; ResponseError 409 where it is already. Rules: API_CreateBucket."""
         request = s3.Request("PUT", bucket)
-        answer, text = self._exchange.ask(request, open_body(s3.location_constraint(self._exchange.region)))
-        self._exchange.understood(request, answer, lambda: answers.check_done(answer.headers, text))
+        body = open_body(s3.location_constraint(self._exchange.region))
+        self._exchange.ask(request, lambda answer, text: answers.check_done(answer.headers, text), body)
 
     def head_bucket(self, bucket: str) -> None:
         """Return if the bucket is there and may be listed; else NotFound or AccessDenied. Rules: API_HeadBucket."""
         request = s3.Request("HEAD", bucket)
-        answer, _ = self._exchange.ask(request)
-        self._exchange.understood(request, answer, lambda: answers.check_bucket_head(answer.headers))
+        self._exchange.ask(request, lambda answer, _: answers.check_bucket_head(answer.headers))
 
     # -- files, and URLs for others
 
@@ -258,7 +253,7 @@ class S3Client:
     ) -> TransferResult:
         """Store the file at `path`: `put_object` with its bytes. OSError where it cannot be opened."""
         with open(path, "rb") as file:
-            info = self.put_object(
+            info, verified = self._put(
                 bucket,
                 key,
                 file,
@@ -268,7 +263,7 @@ class S3Client:
                 if_match=if_match,
                 if_none_match=if_none_match,
             )
-        return TransferResult(info, None, info.size or 0)
+        return TransferResult(info, verified, info.size or 0)
 
     def download_file(
         self,
@@ -276,6 +271,7 @@ class S3Client:
         key: str,
         path: AnyPath,
         *,
+        resume: bool = True,
         durable: bool = True,
         make_folders: bool = False,
         version_id: str | None = None,
@@ -284,17 +280,19 @@ class S3Client:
     ) -> TransferResult:
         """Save the object as the file `path`, whole or not at all: what is there stays until all bytes have come.
 
-        `durable`: wait until the disk has it. `make_folders`: make those above it, which a failed download takes
-        away again. OSError where it cannot be written; a directory or a device there is refused before anything is
-        sent.
+        `resume`: go on with what an earlier call, cut short or killed, has left of the same version beside `path`; a
+        call that fails leaves it there, if the object has 8 MiB at least. `durable`: wait until the disk has it.
+        `make_folders`: make those above it, which a failed download takes away again, unless such a part is in them.
+        IntegrityError where the bytes are not those that the store has a checksum of, twice. OSError where the file
+        cannot be written; a directory or a device there is refused before anything is sent.
         """
-        replacement = Replacement(os.fsdecode(path), make_folders=make_folders, durable=durable)
-        reader = self.get_object(bucket, key, version_id=version_id, if_match=if_match, if_none_match=if_none_match)
-        with reader, replacement as file:
-            for block in reader:
-                file.write(block)
-            replacement.commit()
-        return TransferResult(reader.info, None, reader.length)
+        request = self._get(bucket, key, version_id, if_match, if_none_match)
+        is_plain = if_match is None and if_none_match is None
+        source = f"{self._exchange.endpoint}/{bucket}/{key}?{version_id or ''}" if resume and is_plain else None
+        replacement = Replacement(os.fsdecode(path), make_folders=make_folders, durable=durable, source=source)
+        download = Download(self._exchange, request, replacement, etag_is_md5=self._etag_is_md5)
+        info = download.run()
+        return TransferResult(info, download.verified, download.moved)
 
     def presigned_url(self, method: str, bucket: str, key: str, *, expires_in: int) -> str:
         """A URL with which anybody may GET, HEAD, PUT or DELETE this object for `expires_in` seconds (1 to 604,800).

@@ -9,6 +9,8 @@ from __future__ import annotations
 from .answers import parse_time, parse_xml
 from .errors import (
     AccessDenied,
+    CDNError,
+    IntegrityError,
     InvalidResponse,
     NotFound,
     NotModified,
@@ -17,7 +19,7 @@ from .errors import (
     ResponseError,
     printable,
 )
-from .s3 import located
+from .s3 import check_scope_name, located
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
 MAX_CLOCK_SKEW = 15 * 60  # seconds: AWS's RequestTimeTooSkewed; MinIO: globalMaxSkewTime in cmd/globals.go
 
+_MAX_REGION = 60  # characters: no region has more, and what is learnt is signed and shown
+_WRONG_REGION = (301, 307, 400, 403)  # what AWS and MinIO say to a request that was signed for another region
+
 _CLASSES = {
     304: NotModified,
     401: AccessDenied,
@@ -38,6 +43,8 @@ _CLASSES = {
     412: PreconditionFailed,
 }
 
+# A careful store has seen that what arrived is not what was signed: MinIO's and AWS's names for it.
+_DAMAGE = frozenset(["XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "BadDigest"])
 _DAMAGED = (
     "The bytes that arrived are not the bytes that were signed: damaged on the way, or the source changed meanwhile."
 )
@@ -49,9 +56,7 @@ _HINTS = {
     "ExpiredToken": "The temporary credentials have expired: fetch new ones.",
     "NoSuchBucket": "Create the bucket first, or check its name and the endpoint.",
     "BucketNotEmpty": "Delete the objects (and versions) in the bucket first.",
-    "XAmzContentSHA256Mismatch": _DAMAGED,
-    "XAmzContentChecksumMismatch": _DAMAGED,
-    "BadDigest": _DAMAGED,
+    **dict.fromkeys(_DAMAGE, _DAMAGED),
     "XMinioInvalidObjectName": "MinIO keeps keys as file paths: no '//', no '.' or '..' segments, 255 bytes a segment.",
     "XMinioInvalidResourceName": "MinIO keeps keys as file paths: no '.' or '..' segments.",
     "XMinioStorageFull": "The server's disk is full.",
@@ -84,8 +89,8 @@ def diagnose(
     region: str,
     now: float,
     anonymous: bool = False,
-) -> ResponseError:
-    """The exception for an answer that is an error.
+) -> CDNError:
+    """The exception for an answer that is an error: a ResponseError, or IntegrityError where the store saw damage.
 
     `headers` with lower-case names, `body` at most `MAX_ERROR_BYTES` of the answer's; `now` is this machine's
     time, in seconds since 1970, `region` the one that it was signed for; `anonymous`: it was not signed at all.
@@ -96,10 +101,13 @@ def diagnose(
     code = found.get("Code") or headers.get("x-minio-error-code")
     message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body)
     kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)
+    served = parse_time(headers.get("date"))
+    server_time = None if anonymous else _skewed(status, served or parse_time(found.get("ServerTime")), now)
+    other_region = _other_region(found.get("Region") or headers.get("x-amz-bucket-region"), region)
     hint = (
         (_ANONYMOUS if anonymous and status == 403 else None)
-        or _clock_hint(status, parse_time(headers.get("date")) or parse_time(found.get("ServerTime")), now)
-        or _region_hint(found.get("Region") or headers.get("x-amz-bucket-region"), region)
+        or (None if server_time is None else _clock_hint(server_time - now))
+        or (None if other_region is None else _region_hint(other_region, region))
         or (_redirect_hint(headers) if kind is RedirectRefused else None)
         or _signature_hint(code, found, request, endpoint)
         or _HINTS.get(code or "")
@@ -107,16 +115,23 @@ def diagnose(
         or _denied_hint(status, code, request)
         or _STATUS_HINTS.get(status)
     )
-    return kind(
-        message or responses.get(status, "no explanation"),
-        operation=request.method,
-        bucket=request.bucket,
-        key=request.key,
-        status=status,
-        code=code,
-        request_id=headers.get("x-amz-request-id") or found.get("RequestId"),
-        hint=hint,
-    )
+    evidence = {
+        "operation": request.method,
+        "bucket": request.bucket,
+        "key": request.key,
+        "status": status,
+        "code": code,
+        "request_id": headers.get("x-amz-request-id") or found.get("RequestId"),
+        "hint": hint,
+    }
+    message = message or responses.get(status, "no explanation")
+    if code in _DAMAGE:
+        return IntegrityError(message, **evidence)  # type: ignore[arg-type]
+    error = kind(message, **evidence)  # type: ignore[arg-type]
+    error.retry_after = _retry_after(headers.get("retry-after"), served)
+    error.server_time = server_time
+    error.region = other_region if status in _WRONG_REGION else None
+    return error
 
 
 def _read_error(body: bytes) -> dict[str, str]:
@@ -133,22 +148,40 @@ def _plain(body: bytes) -> str:
     return "" if text.startswith("<") else text
 
 
-def _clock_hint(status: int, served: datetime | None, now: float) -> str | None:
-    if status != 403 or served is None:
+def _retry_after(text: str | None, served: datetime | None) -> float | None:
+    """Seconds for which the server wants to be left alone (RFC 9110, 10.2.3); a date counts from the server's own."""
+    if text is None:
         return None
-    behind = served.timestamp() - now
-    if abs(behind) < MAX_CLOCK_SKEW:
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    until = parse_time(text)
+    return None if until is None or served is None else max((until - served).total_seconds(), 0.0)
+
+
+def _skewed(status: int, served: datetime | None, now: float) -> float | None:
+    """The server's time, where a 403 comes because ours is too far from it (some call it by another name)."""
+    if status != 403 or served is None or abs(served.timestamp() - now) < MAX_CLOCK_SKEW:
         return None
+    return served.timestamp()
+
+
+def _clock_hint(behind: float) -> str:
     side = "behind" if behind > 0 else "ahead of"
     return f"This machine's clock is {round(abs(behind) / 60)} minutes {side} the server's, 15 are tolerated: set it."
 
 
-def _region_hint(theirs: str | None, ours: str) -> str | None:
-    if not theirs or theirs == ours:
+def _other_region(theirs: str | None, ours: str) -> str | None:
+    """The region that the server names, where it is another one and can be signed for."""
+    if not theirs or theirs == ours or len(theirs) > _MAX_REGION:
         return None
-    return (
-        f"The request was signed for region {ours!r}, the bucket is in {printable(theirs, 60)!r}: give that as region."
-    )
+    try:
+        return check_scope_name("region", theirs)
+    except ValueError:
+        return None
+
+
+def _region_hint(theirs: str, ours: str) -> str:
+    return f"The request was signed for region {ours!r}, the bucket is in {theirs!r}: give that as region."
 
 
 def _redirect_hint(headers: Mapping[str, str]) -> str:

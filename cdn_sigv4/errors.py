@@ -8,8 +8,11 @@
     │   ├── PreconditionFailed    412: if_match or if_none_match did not hold
     │   └── RedirectRefused       3xx: redirects are reported, never followed
     ├── InvalidResponse           the answer breaks the rules of HTTP or S3: nothing of it is used
+    ├── IntegrityError            the bytes are not those that the checksum or the entity tag was made of
     ├── TransportError            no whole answer: refused, reset, stalled, cut short, TLS failure
-    │   └── OutcomeUnknown        the request went out whole, its answer was lost: it may have taken effect
+    │   ├── OutcomeUnknown        the request went out whole, its answer was lost: it may have taken effect
+    │   ├── ObjectChanged         another version took the object's place while it was read
+    │   └── ClockError            this machine's time lies outside the certificate's validity
     └── SourceError               the local bytes to send could not be read, or changed meanwhile
 
 A caller's own mistake is a ValueError or a TypeError, raised before anything is sent. Trouble with a local
@@ -25,7 +28,7 @@ class CDNError(Exception):
 
     Attributes, each None where unknown: `message` (str), `operation` (HTTP method), `bucket`, `key`,
     `status` (HTTP status, int), `code` (S3's error code), `request_id` (the server's name for the request,
-    to be found in its log), `hint` (one sentence that says what to do).
+    to be found in its log), `hint` (one sentence that says what to do), `attempts` (requests that were made, int).
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class CDNError(Exception):
         code: str | None = None,
         request_id: str | None = None,
         hint: str | None = None,
+        attempts: int | None = None,
     ) -> None:
         # Only `message` is positional, so that the pickled form (args, then __dict__) makes the same error again.
         super().__init__(message)
@@ -50,6 +54,7 @@ class CDNError(Exception):
         self.code = code
         self.request_id = request_id
         self.hint = hint
+        self.attempts = attempts
 
     def __str__(self) -> str:
         place = None if self.bucket is None else self.bucket if self.key is None else f"{self.bucket}/{self.key}"
@@ -58,11 +63,21 @@ class CDNError(Exception):
         text = ": ".join(printable(part) for part in (subject, status, self.message) if part)
         if self.request_id:
             text += f" [request id {printable(self.request_id)}]"
+        if self.attempts is not None and self.attempts > 1:
+            text += f" (after {self.attempts} attempts)"
         return f"{text} - {self.hint}" if self.hint else text
 
 
 class ResponseError(CDNError):
-    """The server answered with an error; `status` is always set, `code` where the server named one."""
+    """The server answered with an error; `status` is always set, `code` where the server named one.
+
+    `retry_after`: seconds for which the server asks to be left alone. `server_time`: seconds since 1970 by the
+    server's clock, where that is what it complains of; `region`: the region to sign for, where it is another one.
+    """
+
+    retry_after: float | None = None
+    server_time: float | None = None
+    region: str | None = None
 
 
 class NotModified(ResponseError):
@@ -89,12 +104,33 @@ class InvalidResponse(CDNError):
     """The answer is not one that HTTP or S3 allow here; nothing of it was used."""
 
 
+class IntegrityError(CDNError):
+    """The bytes are not the object's: a checksum or an MD5 entity tag says so. What was read is not to be used."""
+
+
 class TransportError(CDNError):
-    """No whole answer came: name not resolved, refused, reset, stalled, cut short, or TLS failed."""
+    """No whole answer came: name not resolved, refused, reset, stalled, cut short, or TLS failed.
+
+    `cause` is one word for which of these, a row of the table in retry.py.
+    """
+
+    cause = "other"
 
 
 class OutcomeUnknown(TransportError):
     """The whole request was sent and its answer was lost: the server may or may not have acted on it."""
+
+
+class ObjectChanged(TransportError):
+    """Another version took the object's place while it was read: what was read is the beginning of the old one."""
+
+    cause = "changed"
+
+
+class ClockError(TransportError):
+    """The server's certificate is not valid at the time that this machine's clock shows; both are named."""
+
+    cause = "certificate"
 
 
 class SourceError(CDNError):

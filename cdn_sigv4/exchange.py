@@ -1,7 +1,7 @@
-"""One request from question to answer: signed for its moment, sent, and its answer read or turned into a typed error.
+"""One operation from question to answer: signed for its moment, sent, read, and tried again where that is right.
 
-Here come together what the floors below keep apart: the clock, the credential, the wire, and the rules of S3.
-Each exchange is one request; nothing is tried again.
+Here come together what the floors below keep apart: the clock, the credential, the wire, the rules of S3, and those of
+retry.py. Each attempt is signed anew, with what the last answer taught of the server's clock and of the region.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ import time
 
 from . import answers, s3
 from .diagnosis import MAX_ERROR_BYTES, diagnose
-from .errors import CDNError, SourceError
+from .errors import (
+    CDNError,
+    IntegrityError,
+    InvalidResponse,
+    ObjectChanged,
+    OutcomeUnknown,
+    PreconditionFailed,
+    ResponseError,
+    SourceError,
+    TransportError,
+)
+from .retry import Event, Patience, Quota, Retry
 from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
 
     from .body import Body
     from .endpoint import Endpoint
-    from .s3 import Request, SignedRequest
+    from .s3 import Request
     from .wire import Answer, Wire
 
     T = TypeVar("T")
@@ -31,11 +42,16 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte moved
 _FOR_EVER = 1e9  # seconds; more than that a socket does not take
+DEFAULT_RETRY = Retry()
 DEFAULT_REGION = "us-east-1"  # where MinIO is as long as it is told nothing else
 
 
 class Exchange:
-    """The settings of one client, checked, and the way that all its requests take. Shared by threads."""
+    """The settings of one client, checked, and the way that all its requests take. Shared by threads.
+
+    `region` and `offset` (seconds that the server's clock is before this machine's) are learnt from answers. What it
+    asks of the world outside is here to be replaced: `clock`, `monotonic`, `sleep`, `random`.
+    """
 
     def __init__(
         self,
@@ -44,72 +60,160 @@ class Exchange:
         *,
         region: str,
         timeout: tuple[float, float],
+        retry: Retry | None,
         sign_payload: bool,
         verify: bool | AnyPath | None,
         session: Session | None,
-        clock: Callable[[], float] = time.time,
+        on_event: Callable[[Event], object] | None,
     ) -> None:
         if credentials is not None and not isinstance(credentials, Credentials):
             raise TypeError(f"credentials must be Credentials or None, not {type(credentials).__name__}")
         if not sign_payload and endpoint.scheme != "https":
             raise ValueError("sign_payload=False needs https: over http nothing else protects the body on its way")
+        if retry is not None and not isinstance(retry, Retry):
+            raise TypeError(f"retry must be a Retry, or None to try nothing again, not {type(retry).__name__}")
+        if on_event is not None and not callable(on_event):
+            raise TypeError("on_event must be callable with an Event")
         self.endpoint = endpoint
         self.region = s3.check_scope_name("region", region)
-        self.clock = clock
+        self.offset = 0.0
+        self.sign_payload = sign_payload
+        self.clock = time.time
+        self.monotonic = time.monotonic
+        self.sleep = time.sleep
+        self.random = _random
         self._credentials = credentials
-        self._sign_payload = sign_payload
         self._timeout = _checked_timeout(timeout)
+        self._retry = Retry(attempts=1) if retry is None else retry
+        self._quota = Quota()
         self._verify = _checked_verify(verify)
         self._session = session
+        self._on_event = on_event
         self._wire: Wire | None = None
         self._born = os.getpid()
 
-    def send(self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)) -> Answer:
-        """The answer, its body unread, if its status is one of `success`; else the typed error that it means."""
-        failure: CDNError
-        try:
-            answer = self._connected().send(request, self._signed(request, body), body)
-        except SourceError as error:
-            failure = about(request, error.with_traceback(None))  # its frames hold the signed headers
-        else:
-            return self._successful(request, answer, success)
-        raise failure from failure.__cause__
-
-    def _successful(self, request: Request, answer: Answer, success: tuple[int, ...]) -> Answer:
-        if answer.status in success:
-            return answer
-        raise self._diagnosed(request, answer, answer.read_some(MAX_ERROR_BYTES))
-
-    def _signed(self, request: Request, body: Body | None) -> SignedRequest:
-        payload_hash = EMPTY_SHA256
-        if body is not None:  # hashed before the clock is read: a large body takes its time
-            payload_hash = body.sha256() if self._sign_payload else UNSIGNED_PAYLOAD
-        return s3.signed(
-            request,
-            self.endpoint,
-            self._credentials,
-            region=self.region,
-            timestamp=format_timestamp(self.clock()),
-            payload_hash=payload_hash,
-        )
+    def patience(self) -> Patience:
+        """The attempts of a new operation."""
+        return Patience(self._retry, self._quota, self.monotonic, self.random)
 
     def ask(
-        self, request: Request, body: Body | None = None, success: tuple[int, ...] = (200,)
-    ) -> tuple[Answer, bytes]:
-        """The same for an operation with a small answer, which is read; S3 also puts errors into a 200."""
-        answer = self.send(request, body, success)
-        text = self.understood(request, answer, lambda: answer.read_all(answers.MAX_XML_BYTES))
-        if b"<Error" in text.lstrip()[:200]:
-            raise self._diagnosed(request, answer, text)
-        return answer, text
+        self,
+        request: Request,
+        parse: Callable[[Answer, bytes], T],
+        body: Body | None = None,
+        success: tuple[int, ...] = (200,),
+        found_out: Callable[[CDNError], T] | None = None,
+    ) -> T:
+        """What `parse` makes of a small answer, which is read whole; S3 also puts errors into a 200. See `begin`."""
 
-    def understood(self, request: Request, answer: Answer, parse: Callable[[], T]) -> T:
-        """What `parse` makes of the answer; if it cannot, the connection is given up, the error gets its evidence."""
+        def whole(answer: Answer) -> T:
+            text = answer.read_all(answers.MAX_XML_BYTES)
+            if b"<Error" in text.lstrip()[:200]:
+                raise self._diagnosed(request, answer, text, self.region, self.now())
+            return parse(answer, text)
+
+        return self.begin(request, whole, body, success, found_out=found_out)
+
+    def begin(
+        self,
+        request: Request,
+        parse: Callable[[Answer], T],
+        body: Body | None = None,
+        success: tuple[int, ...] = (200,),
+        *,
+        patience: Patience | None = None,
+        found_out: Callable[[CDNError], T] | None = None,
+    ) -> T:
+        """What `parse` makes of the answer, if its status is one of `success`; else the typed error, in the end.
+
+        `patience`: the attempts of an operation that is under way already. `found_out` is asked when an earlier answer
+        was lost and the last one refuses: it may be the first attempt's own success that stands in the way.
+        """
+        tries = self.patience() if patience is None else patience
+        lost = False
+        damaged = None
+        while True:
+            try:
+                result = self._attempt(request, parse, body, success)
+            except CDNError as error:
+                failure = error.with_traceback(None)  # its frames hold the signed headers
+            else:
+                tries.done()
+                return result
+            if isinstance(failure, ObjectChanged) or not self.again("retry", failure, tries):
+                break
+            lost = lost or (request.is_write and isinstance(failure, (OutcomeUnknown, InvalidResponse)))
+            damaged = failure if isinstance(failure, IntegrityError) else damaged
+        if damaged is not None and isinstance(failure, PreconditionFailed):
+            raise damaged  # what stands in the way is what the attempt before left there
+        if lost and found_out is not None and isinstance(failure, ResponseError) and failure.status in (409, 412):
+            return found_out(failure)
+        raise (_unknown(failure) if lost else failure) from failure.__cause__
+
+    def again(self, kind: str, failure: CDNError, tries: Patience) -> bool:
+        """Whether to try again after this failure: if so, after the wait and with what it taught."""
+        attempt = tries.attempts
+        failure.attempts = attempt
+        learnt = self._learnt(failure)
+        seconds = tries.wait(failure)
+        if seconds is None:
+            return False
+        if self._on_event is not None:
+            self._on_event(Event(learnt or kind, failure, seconds, attempt + 1))
+        if seconds:
+            self.sleep(seconds)
+        return True
+
+    def _learnt(self, failure: CDNError) -> str | None:
+        """Take over what an answer says of the time or the region, for all requests to come."""
+        if not isinstance(failure, ResponseError):
+            return None
+        if failure.server_time is not None:
+            self.offset = failure.server_time - self.clock()
+            return "clock"
+        if failure.region is not None:
+            self.region = failure.region
+            return "region"
+        return None
+
+    def now(self) -> float:
+        """The server's time, as far as it is known, in seconds since 1970."""
+        return self.clock() + self.offset
+
+    def _attempt(
+        self, request: Request, parse: Callable[[Answer], T], body: Body | None, success: tuple[int, ...]
+    ) -> T:
+        payload_hash = EMPTY_SHA256
         try:
-            return parse()
+            if body is not None:  # hashed before the clock is read: a large body takes its time
+                payload_hash = body.sha256() if self.sign_payload else UNSIGNED_PAYLOAD
+                body.rewind()
+            region, offset = self.region, self.offset  # other threads may learn while this one is under way
+            signed = s3.signed(
+                request,
+                self.endpoint,
+                self._credentials,
+                region=region,
+                timestamp=format_timestamp(self.clock() + offset),
+                payload_hash=payload_hash,
+            )
+            answer = self._connected().send(request, signed, body)
+        except SourceError as error:
+            raise about(request, error) from error.__cause__
+
+        def refused(answer: Answer) -> T:
+            text = answer.read_some(MAX_ERROR_BYTES)
+            # Now and not the time of the signature: a long upload is no wrong clock.
+            raise self._diagnosed(request, answer, text, region, self.clock() + offset)
+
+        try:
+            return parse(answer) if answer.status in success else refused(answer)
         except CDNError as error:
             answer.close()
             raise about(request, error) from None
+        except BaseException:  # Ctrl-C in the middle of a body
+            answer.close()
+            raise
 
     def presigned_url(self, request: Request, expires_in: int) -> str:
         """`request` as a URL for others, in this client's name, from now on."""
@@ -120,19 +224,18 @@ class Exchange:
             self.endpoint,
             self._credentials,
             region=self.region,
-            timestamp=format_timestamp(self.clock()),
+            timestamp=format_timestamp(self.now()),
             expires_in=expires_in,
         )
 
-    def _diagnosed(self, request: Request, answer: Answer, text: bytes) -> CDNError:
-        now = self.clock()  # not the time of the signature: a long upload is no wrong clock
+    def _diagnosed(self, request: Request, answer: Answer, text: bytes, region: str, now: float) -> CDNError:
         return diagnose(
             request,
             self.endpoint,
             answer.status,
             answer.headers,
             text,
-            region=self.region,
+            region=region,
             now=now,
             anonymous=self._credentials is None,
         )
@@ -160,6 +263,38 @@ def about(request: Request, error: CDNError) -> CDNError:
     """`error` with the evidence of which request it was."""
     error.operation, error.bucket, error.key = request.method, request.bucket, request.key
     return error
+
+
+def _unknown(failure: CDNError) -> CDNError:
+    """The last failure of a write of which an earlier answer was lost: that attempt may have taken effect.
+
+    A refusal that is the caller's affair stands: the attempt before it was refused as well.
+    """
+    if isinstance(failure, OutcomeUnknown) or not _may_hide_success(failure):
+        return failure
+    return OutcomeUnknown(
+        f"an earlier answer was lost, and then: {failure.message}",
+        operation=failure.operation,
+        bucket=failure.bucket,
+        key=failure.key,
+        status=failure.status,
+        code=failure.code,
+        request_id=failure.request_id,
+        hint=failure.hint,
+        attempts=failure.attempts,
+    )
+
+
+def _may_hide_success(failure: CDNError) -> bool:
+    if isinstance(failure, ResponseError):
+        return (failure.status or 0) >= 500 or failure.status in (408, 409, 412, 429)
+    return isinstance(failure, TransportError)
+
+
+def _random() -> float:
+    from random import random  # noqa: PLC0415 - not at import time; Python seeds it anew in a forked child
+
+    return random()  # noqa: S311 - jitter, no secret
 
 
 def _checked_timeout(timeout: tuple[float, float]) -> tuple[float, float]:

@@ -6,10 +6,10 @@ prepared request with its signature.
 
 from __future__ import annotations
 
-from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
-from socket import gaierror
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
+from socket import EAI_AGAIN, gaierror
 from socket import timeout as SocketTimeout  # noqa: N812 - an alias of TimeoutError only from Python 3.10 on
-from ssl import SSLCertVerificationError, SSLError
+from ssl import SSLCertVerificationError, SSLEOFError, SSLError, SSLZeroReturnError
 
 from requests.exceptions import InvalidSchema, InvalidURL, ProxyError
 from urllib3.connectionpool import CertificateError  # type: ignore[attr-defined]
@@ -38,49 +38,73 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = next((item for item in inner if isinstance(item, BaseException)), None)
 
 
-# What happened, in plain words, and what to do: the first line that has one of the causes holds. {text} is the
-# innermost cause's own, {proxy} the proxy's host and port.
-_FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str | None], ...] = (
+# What happened: its name in the table of retry.py, in plain words, and what to do. The first line that has one of the
+# exception's causes holds. {text} is the innermost cause's own, {proxy} the proxy's host and port.
+_FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str, str | None], ...] = (
     (
         (ProxyError,),
+        "proxy",
         "the proxy {proxy} could not be reached, or refused: {text}",
         "HTTP_PROXY or HTTPS_PROXY names it, or the session: unset it, or name the server in NO_PROXY.",
     ),
     (
         (InvalidSchema, InvalidURL, LocationParseError),
+        "other",
         "the proxy {proxy} cannot be used",
         "HTTP_PROXY or HTTPS_PROXY names it, or the session: a SOCKS proxy needs pip install 'requests[socks]'.",
     ),
-    ((gaierror,), "the host name of {authority} does not resolve", "Check the endpoint, or the network."),
+    ((gaierror,), "unresolved", "the host name of {authority} does not resolve", "Check the endpoint, or the network."),
     (
         (SSLCertVerificationError, CertificateError),
+        "certificate",
         "the certificate of {authority} was not accepted: {text}",
         "For a private certificate authority give its file as verify=; also check this machine's clock.",
     ),
     (
+        (SSLEOFError, SSLZeroReturnError),
+        "closed",
+        "{authority} ended the TLS connection",
+        "If the server speaks plain HTTP, begin the endpoint with http://.",
+    ),
+    (
         (SSLError,),
+        "tls",
         "TLS with {authority} failed: {text}",
         "If the server speaks plain HTTP, begin the endpoint with http://; a file given as verify= must hold PEM.",
     ),
-    ((ConnectionRefusedError,), "{authority} refuses the connection", "Is the server running, and is this its port?"),
-    ((NewConnectionError,), "no connection to {authority}: {text}", None),
+    (
+        (ConnectionRefusedError,),
+        "refused",
+        "{authority} refuses the connection",
+        "Is the server running, and is this its port?",
+    ),
+    ((NewConnectionError,), "unreachable", "no connection to {authority}: {text}", None),
     (
         (ConnectTimeoutError,),
+        "connect timeout",
         "no connection to {authority} within {connect:g} s",
         "Check the endpoint, or the network.",
     ),
     (
         _TIMEOUTS,
+        "stalled",
         "{authority} moved no byte for {stall:g} s",
         "Server or link are stalled; timeout= says how long to wait.",
     ),
     (
         (RemoteDisconnected, IncompleteRead, ConnectionError),
+        "closed",
         "{authority} closed the connection before its answer was complete",
         None,
     ),
-    ((BadStatusLine,), "{authority} does not answer in HTTP", "Is this the right port, and http or https right?"),
-    ((BaseException,), "{text}", None),
+    (
+        (BadStatusLine,),
+        "not http",
+        "{authority} does not answer in HTTP",
+        "Is this the right port, and http or https right?",
+    ),
+    ((HTTPException,), "not http", "{text}", None),
+    ((BaseException,), "other", "{text}", None),
 )
 # Where neither a body nor the adapter tells: these happen before anything is sent.
 _UNSENT = (
@@ -107,7 +131,11 @@ def transport_error(
     causes = list(_causes(error))
     if sent.head_sent is False and any(isinstance(cause, _TIMEOUTS) for cause in causes):
         causes = [ConnectTimeoutError()]  # urllib3 calls a silent TLS handshake a read timeout
-    text, hint = next((t, h) for kinds, t, h in _FAILURES if any(isinstance(cause, kinds) for cause in causes))
+    name, text, hint = next(line[1:] for line in _FAILURES if any(isinstance(cause, line[0]) for cause in causes))
+    if name == "unresolved" and all(cause.errno != EAI_AGAIN for cause in causes if isinstance(cause, gaierror)):
+        name = "unknown host"
+    if name == "tls" and sent.head_sent:  # agreed on long ago: damage on the way looks like this
+        name = "closed"
     innermost = str(causes[-1]) or type(causes[-1]).__name__
     authority = sent.headers["host"]
     text = text.format(authority=authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
@@ -117,5 +145,7 @@ def transport_error(
         is_sent = not any(isinstance(cause, _UNSENT) for cause in causes)
     else:
         is_sent = sent.head_sent
-    kind = OutcomeUnknown if is_sent and request.method not in ("GET", "HEAD") else TransportError
-    return kind(printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint)
+    kind = OutcomeUnknown if is_sent and request.is_write else TransportError
+    failure = kind(printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint)
+    failure.cause = name
+    return failure

@@ -10,10 +10,15 @@ import errno
 import os
 import stat
 
+from .parts import PREFIX, claim, sweep
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
+
+    from .parts import Claim
 
 # Names that are devices on Windows in any folder, with any ending (Microsoft, "Naming Files, Paths, and Namespaces").
 _WINDOWS_DEVICES = frozenset(
@@ -102,18 +107,27 @@ class Replacement:
     until file and folder are on the disk, so that a power cut leaves the old file or the new one. The new file has
     owner and permissions of the old, or those that `open` would give it. A symbolic link at `path` is replaced itself.
     Errors are the system's OSError.
+
+    `source` says in words what the file will hold. With it, an earlier part of the same source is gone on with: then
+    `record` is what `note` was given, and the file stands behind the bytes that are here (`record["synced"]` of them
+    were on the disk at least). `keep` leaves the part for a later run.
     """
 
-    def __init__(self, path: str, *, make_folders: bool = False, durable: bool = True) -> None:
+    def __init__(
+        self, path: str, *, make_folders: bool = False, durable: bool = True, source: str | None = None
+    ) -> None:
         if not path or path[-1] in (os.sep, os.altsep):
             raise ValueError(f"{path!r} names no file to save as: it is empty or ends in a separator")
         self._path = os.path.abspath(path)  # the process may change its folder meanwhile
         self._folder = os.path.dirname(self._path)
         self._make_folders = make_folders
         self._durable = durable
+        self._source = source
         self._made: list[str] = []
-        self._temporary = ""
+        self._claim: Claim | None = None
+        self._kept = False
         self._old = check_target(path)
+        self.record: dict[str, Any] | None = None
         if not make_folders and not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "the folder to save into does not exist", self._folder)
 
@@ -121,9 +135,11 @@ class Replacement:
         try:
             if self._make_folders:
                 self._make(self._folder)
-            # Its name cannot be a key's own with an ending (names end at 255 bytes), and no other writer's.
-            self._temporary = os.path.join(self._folder, f".cdn-{os.urandom(8).hex()}.tmp")
-            self._file = open(self._temporary, "xb", opener=self._opener)
+            # A private file's successor is private from its first byte.
+            mode = 0o666 if self._old is None else self._old.st_mode & 0o700
+            self._claim = claimed = claim(self._path, mode, self._source)
+            self.record = claimed.record
+            self._file = claimed.file
         except BaseException as error:
             self._name_target(error)
             self._discard()
@@ -132,39 +148,67 @@ class Replacement:
 
     def _name_target(self, error: BaseException | None) -> None:
         # "No space left on device", or the name of a temporary file, does not say which download it was.
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, self._temporary):
-            error.filename = self._path
+        if isinstance(error, OSError) and error.errno is not None:
+            name = os.path.basename(os.fsdecode(error.filename)) if error.filename is not None else PREFIX
+            if name.startswith(PREFIX):
+                error.filename = self._path
 
-    def _opener(self, path: str, flags: int) -> int:
-        # A private file's successor is private from its first byte.
-        return os.open(path, flags, 0o666 if self._old is None else self._old.st_mode & 0o700)
+    def note(self, record: Mapping[str, Any], synced: int = 0) -> None:
+        """Say what is being written, for a later run; and that so many bytes of it are to be safe on the disk now."""
+        if synced:
+            self._file.flush()
+            if self._durable:
+                os.fsync(self._file.fileno())
+        if self._claim is not None:
+            self._claim.write_record({**record, "source": self._source, "synced": synced}, durable=self._durable)
+
+    def restart(self) -> None:
+        """Begin again with an empty file, of which nothing is noted."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.record = None
+        if self._claim is not None:
+            self._claim.forget_record()
+
+    def keep(self) -> None:
+        """Leave the part and its record, where there is one, for a later run."""
+        self._kept = self._claim is not None and self._claim.has_record
 
     def commit(self) -> None:
         """Make what was written the file at `path`."""
+        assert self._claim is not None  # noqa: S101 - entered
         self._file.flush()
         if self._old is not None:
-            _take_over(self._temporary, self._old)
+            _take_over(self._claim.path, self._old)
         if self._durable:
             os.fsync(self._file.fileno())
-        self._file.close()
-        check_target(self._path)
-        os.replace(self._temporary, self._path)
-        self._temporary = ""
+        lock = os.dup(self._file.fileno())  # while it is open, nobody else takes the part for one to go on with
+        try:
+            self._file.close()  # before it is seen: some file systems say only here that there was no room
+            check_target(self._path)
+            os.replace(self._claim.path, self._path)
+            claimed, self._claim = self._claim, None
+            claimed.forget_record()
+        finally:
+            os.close(lock)
         if self._durable:
             for folder in {self._folder, *map(_parent, self._made)}:
                 _sync_folder(folder)
         self._made = []
+        sweep(self._path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._name_target(error)
         try:
-            self._file.close()
-        except OSError:  # what was not written yet finds no room: the error that brought us here has said so
-            pass
+            if not self._kept:
+                self._discard()
         finally:
-            self._discard()
+            try:
+                self._file.close()  # and with it goes the lock
+            except OSError:  # what was not written yet finds no room: the error that brought us here has said so
+                pass
 
     def _make(self, folder: str) -> None:
         if os.path.isdir(folder):
@@ -177,11 +221,9 @@ class Replacement:
         self._made.append(folder)
 
     def _discard(self) -> None:
-        if self._temporary:
-            try:
-                os.unlink(self._temporary)
-            except OSError:  # it is gone, or a system does not let go of it; either way the first error matters
-                pass
+        if self._claim is not None:
+            self._claim.discard()
+            self._claim = None
         for folder in reversed(self._made):
             try:
                 os.rmdir(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .client import S3Client
-from .exchange import DEFAULT_REGION, DEFAULT_TIMEOUT
+from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT
 from .files import confined_path
 from .s3 import check_key
 from .sigv4 import Credentials
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .body import Source
     from .client import AnyPath
+    from .retry import Event, Retry
 
 
 class CDNCredentials:
@@ -72,9 +73,13 @@ class CDNManager:
         on_error: Callable[[Exception], object] = print,
         addressing: str = "path",
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
+        retry: Retry | None = DEFAULT_RETRY,
+        checksum: str | None = "crc32",
+        etag_is_md5: bool = True,
         sign_payload: bool = True,
         verify: bool | AnyPath | None = None,
         session: Session | None = None,
+        on_event: Callable[[Event], object] | None = None,
         durable: bool = True,
     ) -> None:
         if not isinstance(credentials, CDNCredentials):
@@ -93,9 +98,13 @@ class CDNManager:
                 region=credentials.region,
                 addressing=addressing,
                 timeout=timeout,
+                retry=retry,
+                checksum=checksum,
+                etag_is_md5=etag_is_md5,
                 sign_payload=sign_payload,
                 verify=verify,
                 session=session,
+                on_event=on_event,
             )
 
         self.uploader = client("uploader", credentials.uploader_access_key, credentials.uploader_access_secret)

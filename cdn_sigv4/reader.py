@@ -1,21 +1,23 @@
-"""The body of one object as a file to read: counted to the byte, and an error instead of a short one."""
+"""The body of one object as a file to read: counted to the byte, verified at its end, an error for a short one."""
 
 from __future__ import annotations
 
 import io
 
 from .body import BLOCK
-from .errors import TransportError
+from .errors import IntegrityError, TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Protocol
 
     from .answers import ObjectInfo
+    from .checksums import Verifier
+    from .errors import CDNError
 
     class Source(Protocol):
-        """What is read from: wire.py's `Answer`."""
+        """What is read from: retrieval.py's `Retrieval`."""
 
         def read(self, amount: int, /) -> bytes:
             """At most `amount` bytes, empty at the end."""
@@ -31,16 +33,33 @@ class ObjectReader(io.BufferedIOBase):
     """A binary file without seek: `read`, `readinto`, a context manager, and iteration in blocks of up to 1 MiB.
 
     `info` is the object's `ObjectInfo`, `length` the number of bytes in this body (fewer than `info.size` for a
-    range). `read(n)` gives n bytes, fewer only at the end; `read()` the rest. TransportError when the connection
-    breaks or stalls: what was read until then is a beginning, not the object. Close it, or read it to its end.
+    range). `read(n)` gives n bytes, fewer only at the end; `read()` the rest. A body that breaks or stalls goes on
+    where it was, as the client's `retry` says; TransportError when it cannot: what was read until then is a beginning,
+    not the object. Close it, or read it to its end.
+
+    `verified` says at the end which checksum has proved the bytes ("crc32", "sha256", "sha1", "md5"), None where the
+    store offered none, or for a range. Where the bytes are not those of the checksum, the read that would give the last
+    of them raises IntegrityError instead; a `read()` of all fetches them once more first.
     """
 
-    def __init__(self, source: Source, info: ObjectInfo, length: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        info: ObjectInfo,
+        length: int,
+        verifier: Verifier | None = None,
+        restart: Callable[[IntegrityError], object] | None = None,
+    ) -> None:
         super().__init__()
         self.info = info
         self.length = length
+        self.verified: str | None = None
         self._left = length
         self._source = source
+        self._verifier = verifier
+        self._restart = restart
+        if length == 0:
+            self._verify()
 
     def readable(self) -> bool:
         """True."""
@@ -48,17 +67,40 @@ class ObjectReader(io.BufferedIOBase):
 
     def read(self, amount: int | None = -1, /) -> bytes:
         """`amount` bytes, all that are left for None or a negative one; empty at the end."""
-        wanted = self._left if amount is None or amount < 0 else min(amount, self._left)
-        blocks = []
-        while wanted:
-            blocks.append(self._block(min(wanted, _MOST)))
-            wanted -= len(blocks[-1])
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        if amount is None or amount < 0:
+            if self._left == self.length and self._restart is not None:
+                return self._all()
+            amount = self._left
+        return self._final(lambda: self._joined(min(amount, self._left)))
+
+    def _all(self) -> bytes:
+        """The whole body; nothing of it was handed out yet, so what is damaged may be fetched again."""
+        try:
+            return self._joined(self._left)
+        except IntegrityError as error:
+            damage = error
+        return self._final(lambda: self._again(damage))
+
+    def _again(self, damage: IntegrityError) -> bytes:
+        assert self._restart is not None  # noqa: S101
+        assert self._verifier is not None  # noqa: S101
+        self._restart(damage)
+        self._verifier.restart()
+        self._left = self.length
+        return self._joined(self._left)
+
+    def _final(self, read: Callable[[], bytes]) -> bytes:
+        """What `read` gives; an error ends it, lest who goes on take it for the end of the file."""
+        try:
+            return read()
+        except BaseException:
+            self.close()
+            raise
 
     def read1(self, amount: int = -1, /) -> bytes:
         """What one read of the connection brings, at most `amount` bytes; empty at the end."""
         wanted = min(BLOCK if amount < 0 else amount, self._left)
-        return self._block(wanted) if wanted else b""
+        return self._final(lambda: self._block(wanted)) if wanted else b""
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -73,21 +115,38 @@ class ObjectReader(io.BufferedIOBase):
         """All lines that are left: the inherited one would take the blocks of the iteration for lines."""
         return list(iter(self.readline, b""))
 
+    def _joined(self, wanted: int) -> bytes:
+        blocks = []
+        while wanted:
+            blocks.append(self._block(min(wanted, _MOST)))
+            wanted -= len(blocks[-1])
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
     def _block(self, wanted: int) -> bytes:
         if self.closed:
             raise ValueError("the reader is closed")
         block = self._source.read(wanted)
         if not block:
-            self.close()
-            done = self.length - self._left
-            raise TransportError(
-                f"the body ended after {done} of {self.length} bytes",
-                operation="GET",
-                bucket=self.info.bucket,
-                key=self.info.key,
-            )
+            raise self._about(TransportError(f"the body ended after {self.length - self._left} of {self.length} bytes"))
         self._left -= len(block)
+        if self._verifier is not None:
+            self._verifier.update(block)
+        if not self._left:
+            self._verify()
         return block
+
+    def _verify(self) -> None:
+        if self._verifier is None:
+            return
+        try:
+            self._verifier.check()
+        except IntegrityError as error:
+            raise self._about(error) from None
+        self.verified = self._verifier.name
+
+    def _about(self, error: CDNError) -> CDNError:
+        error.operation, error.bucket, error.key = "GET", self.info.bucket, self.info.key
+        return error
 
     def close(self) -> None:
         """Give the connection back, or up where bytes are still to come."""

@@ -99,6 +99,11 @@ class Request(Value):
             if not isinstance(value, str):
                 raise TypeError(f"{name} must be str, not {type(value).__name__}")
 
+    @property
+    def is_write(self) -> bool:
+        """Whether the store is another one afterwards: it matters then whether a request without answer arrived."""
+        return self.method not in ("GET", "HEAD")
+
     def __repr__(self) -> str:  # without the headers: a customer's encryption key may be among them
         return f"Request({self.method!r}, {self.bucket!r}, {self.key!r}, {self.query!r})"
 

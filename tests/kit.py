@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 from rawserver import Answer, RawRequest, RawServer
 from sigcheck import Verified, verify
 
-from cdn_sigv4 import Credentials, S3Client
+from cdn_sigv4 import Credentials, Retry, S3Client
 
 if TYPE_CHECKING:
     import pytest
@@ -25,14 +25,39 @@ CREDENTIALS = Credentials(KEY, SECRET, TOKEN)
 BUCKET = "bucket"
 BODY = bytes(range(256)) * 20
 BIG = b"0123456789abcdef" * (20 << 16)  # 20 MiB: more than the sockets between client and server hold
-ETAG = {"ETag": '"0123456789abcdef0123456789abcdef"'}
+ETAG = {"ETag": '"of-no-form-that-proves-anything"'}
 LONG = 30.0  # seconds: a limit that only a hanging test reaches
 
 
+class StillTime:
+    """A clock that nothing moves but the waits of the client that was given it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def still_time(client: S3Client, random: float = 0.5) -> StillTime:
+    """Let the client wait without any time going by, and draw the same number always."""
+    time = StillTime()
+    client._exchange.monotonic, client._exchange.sleep = time.monotonic, time.sleep
+    client._exchange.random = lambda: random
+    return time
+
+
 def client_of(server: RawServer | str, **options: Any) -> S3Client:
-    """A client with temporary credentials, for a server or an endpoint."""
+    """A client with temporary credentials, for a server or an endpoint. It tries once unless `retry` says otherwise."""
     endpoint = server if isinstance(server, str) else server.endpoint
-    return S3Client(endpoint, CREDENTIALS, **{"timeout": (5, 5), **options})
+    client = S3Client(endpoint, CREDENTIALS, **{"timeout": (5, 5), "retry": Retry(attempts=1), **options})
+    still_time(client)
+    return client
 
 
 def judged(request: RawRequest) -> Verified:

@@ -24,6 +24,7 @@ EVIDENCE = {
     "code": "AccessDenied",
     "request_id": "17A",
     "hint": "Ask.",
+    "attempts": 3,
 }
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CDNError)]
 
@@ -90,8 +91,11 @@ def test_pickles_what_was_added_later():
         pytest.param({"code": "NoSuchKey"}, "NoSuchKey: no", id="code"),
         pytest.param({"request_id": "17A"}, "no [request id 17A]", id="request id"),
         pytest.param({"hint": "Ask."}, "no - Ask.", id="hint"),
+        pytest.param({"attempts": 1}, "no", id="one attempt is what one expects"),
         pytest.param(
-            EVIDENCE, "PUT models/a/b: 403 AccessDenied: no [request id 17A] - Ask.", id="everything, in this order"
+            EVIDENCE,
+            "PUT models/a/b: 403 AccessDenied: no [request id 17A] (after 3 attempts) - Ask.",
+            id="everything, in this order",
         ),
     ],
 )

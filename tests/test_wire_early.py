@@ -10,7 +10,7 @@ import time
 import pytest
 import requests
 from kit import BIG, BODY, ETAG, LONG, at_path, client_of, good, still_works, within
-from kit_calls import get, put_big, xml
+from kit_calls import get, put, put_big, xml
 from rawserver import Answer, RawServer, in_turn, make_tls
 
 from cdn_sigv4 import AccessDenied, CDNError, ResponseError, TransportError
@@ -90,17 +90,39 @@ def test_an_early_reset_is_no_refusal():
         still_works(client, server)
 
 
-@pytest.mark.parametrize("own_session", [False, True], ids=["", "session"])
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+@pytest.mark.parametrize("number", [1, 9])
+def test_interim_answers_are_passed_over(status, number):
+    """Interim answers, asked for or not, are no answer: the final one behind them is (RFC 9110, 15.2)."""
+    interim = (b"HTTP/1.1 %d Early\r\nLink: x\r\n\r\n" % status) * number
+    final = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 5\r\n\r\nfirst"
+    with RawServer(in_turn(Answer(raw=interim + final), good)) as server, client_of(server) as client:
+        assert get(client) == b"first"
+        still_works(client, server)
+
+
+@pytest.mark.parametrize("call", [get, put])
+@pytest.mark.parametrize("status", [100, 103])
+def test_interim_answers_without_end(status, call):
+    """A server that only ever says that an answer is to come does not keep the client for ever."""
+    interim = (b"HTTP/1.1 %d Early\r\n\r\n" % status) * 1000
+    with RawServer(in_turn(Answer(raw=interim, delay=threading.Event(), delay_after=len(interim)), good)) as server:
+        with client_of(server) as client:
+            with within(4), pytest.raises(TransportError, match="does not answer in HTTP"):
+                call(client)
+            still_works(client, server)
+
+
 @pytest.mark.parametrize("status", [102, 103, 199])
-def test_the_answer_behind_an_interim_one(status, own_session):
-    """The final answer that follows an interim one, late, is not the answer to the next request."""
+def test_the_answer_behind_an_interim_one(status):
+    """In a given session, which takes an interim answer for the final one, the latter answers no other request."""
     late = threading.Event()
     interim = b"HTTP/1.1 %d Early\r\nLink: x\r\n\r\n" % status
     final = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 5\r\n\r\nfirst"
     answers = in_turn(Answer(raw=interim + final, delay=late, delay_after=len(interim)), good)
     timer = threading.Timer(0.2, late.set)
     with RawServer(answers) as server, requests.Session() as session:
-        with client_of(server, session=session if own_session else None) as client:
+        with client_of(server, session=session) as client:
             with pytest.raises(CDNError):
                 get(client)
             timer.start()

@@ -12,7 +12,7 @@ from rawserver import Answer, RawServer
 # Every header that a request of this package has; whatever else arrives came from somewhere else.
 SENT = {
     "host", "accept-encoding", "user-agent", "authorization", "content-length",
-    "x-amz-content-sha256", "x-amz-date", "x-amz-security-token",
+    "x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-checksum-mode", "x-amz-checksum-crc32",
 }  # fmt: skip
 
 

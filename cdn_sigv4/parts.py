@@ -1,0 +1,218 @@
+"""The part file of a download, beside its target: whose it is, and what it holds, so that a later run can go on.
+
+A part is held under an exclusive lock (flock(2)), by threads as by processes. The first is the one that can be gone on
+with; who comes while it is held takes the next number. One that nobody holds was left by a run that was killed: it is
+gone on with, or removed. Names are short and cannot be a key's (names end at 255 bytes): a hash of the target's.
+
+Where there is no flock (Windows, some network file systems) a part has a name of its own and is never gone on with.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, BinaryIO
+
+PREFIX = ".cdn-"
+_MOST = 1000  # parts of one target at a time; beyond that each has a name of its own
+_MAX_RECORD = 1 << 20  # bytes of a record: an answer's headers, and a few numbers
+_TRIES = 100  # a part that vanishes between two calls each time is no part to wait for
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+class Claim:
+    """A part file that is ours: `file`, its `path`, and the `record` of an earlier run that it goes on from."""
+
+    def __init__(self, file: BinaryIO, path: str, record_path: str, record: dict[str, Any] | None = None) -> None:
+        self.file = file
+        self.path = path
+        self.record = record
+        self.has_record = record is not None
+        self._record_path = record_path  # empty where nothing can be gone on with
+
+    def write_record(self, record: Mapping[str, Any], *, durable: bool) -> None:
+        """Put `record` in the place of the one before, in one step."""
+        if not self._record_path:
+            return
+        import json  # noqa: PLC0415 - not at import time; small downloads never need it
+
+        temporary = self._record_path + "~"
+        with open(temporary, "w", encoding="ascii", opener=_private) as file:
+            json.dump(record, file)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, self._record_path)
+        self.has_record = True
+
+    def forget_record(self) -> None:
+        """Remove the record."""
+        if self._record_path:
+            _unlink(self._record_path)
+        self.has_record = False
+
+    def discard(self) -> None:
+        """Remove part and record."""
+        _unlink(self.path)
+        self.forget_record()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _name(target: str, ending: str) -> str:
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f"{PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.{ending}")
+
+
+def claim(target: str, mode: int, source: str | None) -> Claim:
+    """A part file for `target`, with these permissions if it is new, which nobody else writes to.
+
+    One that an earlier run has left is taken as it is where its record names the same `source`; the file then stands
+    at its end. All others are empty. OSError as the system gives it.
+    """
+    try:
+        for number in range(_MOST if fcntl is not None else 0):
+            record_path = _name(target, "json") if number == 0 and source is not None else ""
+            claimed = _claimed(_name(target, str(number)), mode, record_path, source)
+            if claimed is not None:
+                return claimed
+    except _NoLocksError:
+        pass
+    path = os.path.join(os.path.dirname(target), f"{PREFIX}{os.urandom(8).hex()}.tmp")
+    return Claim(_open(path, os.O_CREAT | os.O_EXCL, mode), path, "")
+
+
+def _claimed(path: str, mode: int, record_path: str, source: str | None) -> Claim | None:
+    """The part at `path`; None where another one holds it, or it is nothing that we may write to."""
+    for _ in range(_TRIES):
+        file, is_new = _found(path, mode)
+        if file is None:
+            return None
+        claimed = None
+        try:
+            is_held = not _lock(file)
+            if not is_held and _is_still(file, path):
+                claimed = _taken(file, path, record_path, source, is_new=is_new)
+                # Of somebody who was killed, or of another object: a new one gets the permissions of today.
+                is_held = claimed is None and not _unlink(path)
+        except BaseException:
+            if is_new:
+                _unlink(path)
+            raise
+        finally:
+            if claimed is None:
+                file.close()
+        if claimed is not None or is_held:
+            return claimed
+    return None
+
+
+def _found(path: str, mode: int) -> tuple[BinaryIO | None, bool]:
+    """The file at `path`, and whether it is new; None for a link, a folder, somebody else's, or one that vanishes."""
+    try:
+        return _open(path, os.O_CREAT | os.O_EXCL, mode), True
+    except FileExistsError:
+        pass
+    try:
+        return _open(path, 0, mode), False
+    except OSError:
+        return None, False
+
+
+def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, *, is_new: bool) -> Claim | None:
+    """The claim to a part under our lock; None where what is in it is of no use."""
+    claimed = Claim(file, path, record_path)
+    if is_new:
+        claimed.forget_record()
+        return claimed
+    record = _read_record(record_path, source)
+    if record is None or not _is_ours(os.fstat(file.fileno())):
+        return None
+    file.seek(0, os.SEEK_END)
+    claimed.record = record
+    claimed.has_record = True
+    return claimed
+
+
+def _open(path: str, flags: int, mode: int) -> BinaryIO:
+    flags |= getattr(os, "O_NOFOLLOW", 0)
+    return open(path, "r+b", opener=lambda name, wanted: os.open(name, wanted | flags, mode))
+
+
+class _NoLocksError(Exception):
+    """This file system has no locks."""
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Whether the lock is ours now; it ends with the file."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise _NoLocksError from None
+        raise
+    return True
+
+
+def _is_still(file: BinaryIO, path: str) -> bool:
+    """Whether the file under the lock is the one at `path`: it may have become the target, or be gone, meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """In a folder that others may write to, a part could be theirs, to be changed by them later."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+
+
+def _read_record(path: str, source: str | None) -> dict[str, Any] | None:
+    """The record at `path` if it is one, and of the same source; a power cut may have left anything."""
+    if not path or not os.path.exists(path):
+        return None
+    import json  # noqa: PLC0415 - not at import time
+
+    try:
+        with open(path, "rb") as file:
+            record = json.loads(file.read(_MAX_RECORD))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and record.get("source") == source else None
+
+
+def sweep(target: str) -> None:
+    """Remove what runs that were killed have left beside `target` under numbers that are seldom reached."""
+    for number in range(1, _MOST if fcntl is not None else 0):
+        path = _name(target, str(number))
+        try:
+            with _open(path, 0, 0) as file:
+                if _lock(file) and _is_still(file, path):
+                    _unlink(path)
+        except (OSError, _NoLocksError):  # none there, most often
+            return
+
+
+def _unlink(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:  # a system does not let go of it: the error that led here matters more
+        return False
+    return True

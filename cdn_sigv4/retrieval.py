@@ -1,0 +1,150 @@
+"""One GET that goes on where a broken body stopped: with Range and If-Match, never mixing two versions.
+
+Rules: RFC 9110, 13.1.1 (If-Match needs a strong entity tag) and 14 (ranges);
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html. Not every store obeys: what each answer says of
+itself is checked (answers.py).
+"""
+
+from __future__ import annotations
+
+from . import answers, checksums, s3
+from .answers import ObjectInfo
+from .errors import CDNError, IntegrityError, ResponseError, TransportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .exchange import Exchange
+    from .retry import Patience
+    from .s3 import Request
+    from .wire import Answer
+
+_SKIP = 1 << 20  # bytes read at a time of what is there already
+
+
+def get_request(
+    verify: bool,
+    bucket: str,
+    key: str,
+    version_id: str | None,
+    if_match: str | None,
+    if_none_match: str | None,
+    asked: str | None = None,
+) -> Request:
+    """A GET of the object, or of the range `asked`; `verify`: of the whole, the store is to say the checksum too."""
+    mode = checksums.MODE if verify and asked is None else {}
+    headers = {"range": asked, "if-match": if_match, "if-none-match": if_none_match, **mode}
+    return s3.object_request("GET", bucket, key, {"versionId": version_id}, headers)
+
+
+class Retrieval:
+    """The bytes of one object, or of a part of it, in their order, over as many answers as it takes.
+
+    `info`, and `length`, the number of bytes that `read` will give. `verifier` is there for a whole object of which
+    the store says a checksum. `moved` counts the bytes that have come over the wire.
+    """
+
+    def __init__(self, exchange: Exchange, request: Request, tries: Patience, *, etag_is_md5: bool) -> None:
+        self._exchange = exchange
+        self._request = request
+        self._tries = tries
+        self._etag_is_md5 = etag_is_md5
+        self._answer: Answer | None = None
+        self._skipped = 0  # bytes of the answer that come before those wanted
+        self.moved = 0
+        self.take(ObjectInfo(request.bucket, request.key or "", None, {}), 0, 0)
+
+    def begin(self) -> None:
+        """Send the request; again, where that was done before."""
+
+        def taken(answer: Answer) -> Answer:
+            self.take(*answers.received(self._request, answer.status, answer.headers))
+            if self.length == 0:
+                answer.read(1)  # finds the end, which keeps the connection
+            return answer
+
+        self._skipped = 0
+        self._answer = self._exchange.begin(self._request, taken, success=(200, 206), patience=self._tries)
+
+    def take(self, info: ObjectInfo, first: int, length: int) -> None:
+        """Say what is to be read: `length` bytes of the object `info`, from `first` on."""
+        self.info = info
+        self.length = length
+        self._first = first  # where `read` begins, in the object
+        self._done = 0  # bytes that it has given since
+        found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
+        self.verifier = checksums.Verifier(*found) if found is not None and length == info.size else None
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the object has a strong entity tag, without which two versions could be mixed."""
+        return self.info.etag is not None and self.info.etag.startswith('"')
+
+    def read(self, amount: int) -> bytes:
+        """At most `amount` bytes, empty at the end; the error in the end, where a broken body cannot go on."""
+        while self._done < self.length:
+            failure: TransportError
+            try:
+                block = self._read(min(amount, self.length - self._done))
+                if block:
+                    self._done += len(block)
+                    return block
+                failure = TransportError(f"the body ended after {self._done} of {self.length} bytes")
+                failure.cause = "closed"
+            except TransportError as error:
+                failure = error
+            self.close()
+            self._after(failure, "resume")
+            self.go_on(self._done)
+        return b""
+
+    def _read(self, amount: int) -> bytes:
+        answer = self._answer
+        if answer is None:
+            raise TransportError("the connection was given up")
+        while True:
+            block = answer.read(min(self._skipped, _SKIP) if self._skipped else amount)
+            self.moved += len(block)
+            if not self._skipped or not block:
+                self._tries.moved(len(block))
+                return block
+            self._skipped -= len(block)
+
+    def _after(self, failure: CDNError, kind: str) -> None:
+        """Wait until the next attempt; raise the failure where there is to be none."""
+        failure.operation, failure.bucket, failure.key = "GET", self.info.bucket, self.info.key
+        failure.attempts = self._tries.attempts
+        if (kind == "resume" and not self.can_resume) or not self._exchange.again(kind, failure, self._tries):
+            raise failure.with_traceback(None) from None
+
+    def go_on(self, done: int) -> None:
+        """Send a request for what comes behind the first `done` bytes, of the same version of the object."""
+        self._done = done
+        last = self._first + self.length - 1
+        headers = {**self._request.headers, "range": f"bytes={self._first + done}-{last}", "if-match": self.info.etag}
+        headers.pop("if-none-match", None)
+        request = s3.Request("GET", self._request.bucket, self._request.key, self._request.query, headers)
+
+        def taken(answer: Answer) -> Answer:
+            self._skipped = answers.continued(request, answer.status, answer.headers, self.info)
+            return answer
+
+        try:
+            self._answer = self._exchange.begin(request, taken, success=(200, 206), patience=self._tries)
+        except ResponseError as error:
+            if error.status not in (412, 416):
+                raise
+            changed = answers.replaced()
+            changed.operation, changed.bucket, changed.key = error.operation, error.bucket, error.key
+            changed.status, changed.request_id, changed.attempts = error.status, error.request_id, error.attempts
+            raise changed from None
+
+    def restart(self, failure: IntegrityError) -> None:
+        """Fetch it once more from its beginning, as damage on the way is worth one more try; else raise the failure."""
+        self.close()
+        self._after(failure, "restart")
+        self.begin()
+
+    def close(self) -> None:
+        """Give the connection up, unless the answer was read to its end."""
+        if self._answer is not None:
+            self._answer.close()
