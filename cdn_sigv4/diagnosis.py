@@ -167,7 +167,9 @@ def _skewed(status: int, served: datetime | None, now: float) -> float | None:
 
 def _clock_hint(behind: float) -> str:
     side = "behind" if behind > 0 else "ahead of"
-    return f"This machine's clock is {round(abs(behind) / 60)} minutes {side} the server's, 15 are tolerated: set it."
+    minutes = round(abs(behind) / 60)
+    off = f"{minutes} minutes" if minutes <= 2 * 24 * 60 else f"{round(minutes / 60 / 24)} days"
+    return f"This machine's clock is {off} {side} the server's, 15 minutes are tolerated: set it."
 
 
 def _other_region(theirs: str | None, ours: str) -> str | None:

@@ -172,13 +172,13 @@ def test_no_hint_where_nothing_is_known(status, code):
         (-7200, "120 minutes ahead of"),
         (1029, "17 minutes behind"),
         (1031, "17 minutes behind"),
-        (-NOW, f"{round(NOW / 60)} minutes ahead of"),
+        (-NOW, f"{round(NOW / 86400)} days ahead of"),
     ],
 )
 @pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "SignatureDoesNotMatch", "AccessDenied"])
 def test_clock_hint(offset, words, code):
     """A 403 with a Date far from ours is the clock's fault, whatever the code; the hint says how far, which way."""
-    hint = f"This machine's clock is {words} the server's, 15 are tolerated: set it."
+    hint = f"This machine's clock is {words} the server's, 15 minutes are tolerated: set it."
     assert diagnose(403, {"date": formatdate(NOW + offset, usegmt=True)}, xml(Code=code)).hint == hint
 
 
