@@ -48,7 +48,7 @@ class ObjectReader(io.BufferedIOBase):
         info: ObjectInfo,
         length: int,
         verifier: Verifier | None = None,
-        restart: Callable[[IntegrityError], object] | None = None,
+        restart: Callable[[IntegrityError], tuple[ObjectInfo, int, Verifier | None]] | None = None,
     ) -> None:
         super().__init__()
         self.info = info
@@ -67,25 +67,22 @@ class ObjectReader(io.BufferedIOBase):
 
     def read(self, amount: int | None = -1, /) -> bytes:
         """`amount` bytes, all that are left for None or a negative one; empty at the end."""
+        self._check_open()
         if amount is None or amount < 0:
-            if self._left == self.length and self._restart is not None:
-                return self._all()
-            amount = self._left
-        return self._final(lambda: self._joined(min(amount, self._left)))
+            return self._final(self._rest)
+        wanted = min(amount, self._left)
+        return self._final(lambda: self._joined(wanted))
 
-    def _all(self) -> bytes:
-        """The whole body; nothing of it was handed out yet, so what is damaged may be fetched again."""
+    def _rest(self) -> bytes:
+        """All that is left; where nothing was handed out yet, what is damaged may be fetched again."""
+        is_whole = self._left == self.length
         try:
             return self._joined(self._left)
         except IntegrityError as error:
+            if self._restart is None or not is_whole:
+                raise
             damage = error
-        return self._final(lambda: self._again(damage))
-
-    def _again(self, damage: IntegrityError) -> bytes:
-        assert self._restart is not None  # noqa: S101
-        assert self._verifier is not None  # noqa: S101
-        self._restart(damage)
-        self._verifier.restart()
+        self.info, self.length, self._verifier = self._restart(damage)
         self._left = self.length
         return self._joined(self._left)
 
@@ -99,6 +96,7 @@ class ObjectReader(io.BufferedIOBase):
 
     def read1(self, amount: int = -1, /) -> bytes:
         """What one read of the connection brings, at most `amount` bytes; empty at the end."""
+        self._check_open()
         wanted = min(BLOCK if amount < 0 else amount, self._left)
         return self._final(lambda: self._block(wanted)) if wanted else b""
 
@@ -115,6 +113,10 @@ class ObjectReader(io.BufferedIOBase):
         """All lines that are left: the inherited one would take the blocks of the iteration for lines."""
         return list(iter(self.readline, b""))
 
+    def _check_open(self) -> None:
+        if self.closed:  # also after an error: none must take what follows for the end of the object
+            raise ValueError("the reader is closed")
+
     def _joined(self, wanted: int) -> bytes:
         blocks = []
         while wanted:
@@ -123,8 +125,6 @@ class ObjectReader(io.BufferedIOBase):
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def _block(self, wanted: int) -> bytes:
-        if self.closed:
-            raise ValueError("the reader is closed")
         block = self._source.read(wanted)
         if not block:
             raise self._about(TransportError(f"the body ended after {self.length - self._left} of {self.length} bytes"))

@@ -138,11 +138,12 @@ class Retrieval:
             changed.status, changed.request_id, changed.attempts = error.status, error.request_id, error.attempts
             raise changed from None
 
-    def restart(self, failure: IntegrityError) -> None:
+    def restart(self, failure: IntegrityError) -> tuple[ObjectInfo, int, checksums.Verifier | None]:
         """Fetch it once more from its beginning, as damage on the way is worth one more try; else raise the failure."""
         self.close()
         self._after(failure, "restart")
         self.begin()
+        return self.info, self.length, self.verifier
 
     def close(self) -> None:
         """Give the connection up, unless the answer was read to its end."""
