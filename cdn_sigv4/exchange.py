@@ -137,6 +137,7 @@ class Exchange:
                 result = self._attempt(request, parse, body, success)
             except CDNError as error:
                 failure = error.with_traceback(None)  # its frames hold the signed headers
+                failure.attempts = tries.attempts
             else:
                 tries.done()
                 return result
@@ -152,8 +153,7 @@ class Exchange:
 
     def again(self, kind: str, failure: CDNError, tries: Patience) -> bool:
         """Whether to try again after this failure: if so, after the wait and with what it taught."""
-        attempt = tries.attempts
-        failure.attempts = attempt
+        attempt = failure.attempts = tries.attempts
         learnt = self._learnt(failure)
         seconds = tries.wait(failure)
         if seconds is None:
