@@ -117,21 +117,22 @@ class _Upload:
             )
         except CDNError as error:
             raise _unknown(refusal, f"looking what is there was refused: {error.message}") from None
-        if self._is_ours(info):
+        is_ours = self._is_ours(info)
+        if is_ours:
             return info, self._proved(info.headers)
+        if is_ours is None:
+            raise _unknown(refusal, "the store says no checksum of what is there now")
         if self._request.headers.get("if-none-match") is not None:
             raise refusal  # somebody else's object was there, or came first
         raise _unknown(refusal, "another object is there now: it may have taken the place of this one, or of none")
 
-    def _is_ours(self, info: ObjectInfo) -> bool:
+    def _is_ours(self, info: ObjectInfo) -> bool | None:
+        """Whether an object has these bytes and this description; None where the bytes cannot be compared."""
         kept = {name: value for name, value in self._described.items() if name.startswith(_SHOWN)}
+        if info.size != self._body.size or any(info.headers.get(name) != value for name, value in kept.items()):
+            return False
         found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
-        return (
-            info.size == self._body.size
-            and found is not None
-            and self._body.digests(found[0])[found[0]] == found[1]
-            and all(info.headers.get(name) == value for name, value in kept.items())
-        )
+        return None if found is None else self._body.digests(found[0])[found[0]] == found[1]
 
 
 def _unknown(refusal: CDNError, why: str) -> OutcomeUnknown:
