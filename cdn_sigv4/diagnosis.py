@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
 MAX_CLOCK_SKEW = 15 * 60  # seconds: AWS's RequestTimeTooSkewed; MinIO: globalMaxSkewTime in cmd/globals.go
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 2100  # of clocks that were never set, and of none today: outside nothing is learnt
 _MAX_REGION = 60  # characters: no region has more, and what is learnt is signed and shown
 _WRONG_REGION = (301, 307, 400, 403)  # what AWS and MinIO say to a request that was signed for another region
 
@@ -160,9 +161,10 @@ def _retry_after(text: str | None, served: datetime | None) -> float | None:
 
 def _skewed(status: int, served: datetime | None, now: float) -> float | None:
     """The server's time, where a 403 comes because ours is too far from it (some call it by another name)."""
-    if status != 403 or served is None or abs(served.timestamp() - now) < MAX_CLOCK_SKEW:
+    if status != 403 or served is None or not _FIRST_YEAR <= served.year < _LAST_YEAR:
         return None
-    return served.timestamp()
+    server_time = served.timestamp()
+    return None if abs(server_time - now) < MAX_CLOCK_SKEW else server_time
 
 
 def _clock_hint(behind: float) -> str:

@@ -17,12 +17,11 @@ from .errors import (
     InvalidResponse,
     ObjectChanged,
     OutcomeUnknown,
-    PreconditionFailed,
     ResponseError,
     SourceError,
     TransportError,
 )
-from .retry import Event, Patience, Quota, Retry
+from .retry import SENT, Event, Patience, Quota, Retry
 from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
@@ -138,15 +137,17 @@ class Exchange:
             except CDNError as error:
                 failure = error.with_traceback(None)  # its frames hold the signed headers
                 failure.attempts = tries.attempts
+                if body is not None and body.size - body.remaining >= SENT:
+                    tries.sent()
             else:
                 tries.done()
                 return result
             if isinstance(failure, ObjectChanged) or not self.again("retry", failure, tries):
                 break
             lost = lost or (request.is_write and isinstance(failure, (OutcomeUnknown, InvalidResponse)))
-            damaged = failure if isinstance(failure, IntegrityError) else damaged
-        if damaged is not None and isinstance(failure, PreconditionFailed):
-            raise damaged  # what stands in the way is what the attempt before left there
+            damaged = failure if isinstance(failure, IntegrityError) and failure.status is None else damaged
+        if damaged is not None:
+            raise damaged  # the store has kept it, and nothing that came later has taken its place
         if lost and found_out is not None and isinstance(failure, ResponseError) and failure.status in (409, 412):
             return found_out(failure)
         raise (_unknown(failure) if lost else failure) from failure.__cause__

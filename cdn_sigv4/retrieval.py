@@ -105,7 +105,8 @@ class Retrieval:
             block = answer.read(min(self._skipped, _SKIP) if self._skipped else amount)
             self.moved += len(block)
             if not self._skipped or not block:
-                self._tries.moved(len(block))
+                if self.can_resume:  # else all of it comes again
+                    self._tries.moved(len(block))
                 return block
             self._skipped -= len(block)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BASE = 0.25  # seconds: the ceiling of the first wait, doubled with each further one
 PROGRESS = 64 << 10  # bytes that an attempt must have brought to count as getting on: fewer could go on for ever
+SENT = 8 << 20  # bytes of a body that have left: more than the sockets between take in while nobody reads
 QUOTA = 300  # repetitions that a client has in hand: 32 threads outlive one outage with nine each
 
 NEVER, ONCE, MORE = 0, 1, 1 << 30  # times that an operation may be tried again for one reason
@@ -63,7 +64,7 @@ class Retry(Value):
     """When to stop trying: after so many requests, or so many seconds.
 
     `attempts`: requests for one operation at the most, at least 1; counted anew when a broken download has got on.
-    `budget`: seconds from the first failure on, without getting on, after which no further attempt begins.
+    `budget`: seconds from the first failure on in which no bytes move, after which no further attempt begins.
     `cap`: seconds, the longest wait between two attempts, whatever the server asks for. ValueError outside these.
     """
 
@@ -116,6 +117,7 @@ class Patience:
         self._failures = 0  # since it last got on
         self._since = 0.0  # when the first of them was
         self._moved = 0  # bytes since then
+        self._sent = False  # since then, a body
 
     def moved(self, amount: int) -> None:
         """Say that so many bytes more of what is wanted have come."""
@@ -123,15 +125,19 @@ class Patience:
         if self._failures and self._moved >= PROGRESS:
             self._failures = 0
 
+    def sent(self) -> None:
+        """Say that a body was on its way: the seconds count anew, the attempts do not, since it begins again."""
+        self._sent = True
+
     def wait(self, error: CDNError) -> float | None:
         """Seconds until the next attempt after this failure, which is then counted; None when there is to be none."""
         reason = reason_for(error)
         times, steady, _ = RULES.get(reason, RULES["other"])
         now = self._monotonic()
         self._failures += 1
-        if self._failures == 1:
+        if self._failures == 1 or self._sent:
             self._since = now
-        self._moved = 0
+        self._moved, self._sent = 0, False
         if self._failures >= self._retry.attempts or self._spent.get(reason, 0) >= times:
             return None
         seconds = self._seconds(steady, error) if reason not in LEARNT else 0.0

@@ -153,6 +153,15 @@ def test_damage_that_stands_in_the_way():
             client.put_object(BUCKET, "key", DATA, **CREATE)
 
 
+@pytest.mark.parametrize("later", [Answer(reset=True), Answer(503), Answer(403)], ids=["reset", "503", "403"])
+def test_damage_that_could_not_be_mended(later):
+    """When a store has kept damaged bytes and every further attempt fails, the error is the damage, not the rest."""
+    damaged = Answer(headers={"ETag": md5_tag(b"damaged")})
+    with RawServer(in_turn(damaged, later)) as server, client_of(server, retry=AGAIN) as client:
+        with pytest.raises(IntegrityError, match="entity tag is"):
+            client.put_object(BUCKET, "key", DATA)
+
+
 def test_the_bucket_that_is_there_now():
     """A bucket's creation whose answer was lost and whose repetition finds it there: by whom it was made is unknown."""
     there = Answer(409, body=xml("BucketAlreadyOwnedByYou"))

@@ -102,6 +102,15 @@ def test_a_server_that_is_never_content_is_asked_twice():
         assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("date", ["Mon, 01 Jan 1900 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "soon"])
+def test_a_time_that_cannot_be_is_not_learnt(date):
+    """A date that no store of today shows is somebody else's: nothing is signed for it."""
+    with RawServer(lambda request: Answer(403, headers={"Date": date})) as server, off_by(server, 0) as client:
+        with pytest.raises(AccessDenied):
+            client.get_object(BUCKET, "old")
+        assert (len(server.requests), client._exchange.offset) == (1, 0)
+
+
 def test_who_tries_once_learns_for_the_next_time(punctual):
     """`retry=None` makes one request, whose error says what is wrong; the next operation profits from it."""
     with off_by(punctual, DAY, retry=None) as client:

@@ -223,6 +223,17 @@ def test_two_stalls_of_a_minute_are_two_attempts():
     assert len(waits(patience, time, transport("stalled"), takes=60)) == 1
 
 
+def test_a_body_on_its_way_is_given_its_time():
+    """A large body that breaks after minutes is sent again: seconds in which it moved are none of the budget's."""
+    patience, time = patience_of(Retry(attempts=5, budget=30))
+    for _ in range(4):
+        time.now += 600
+        patience.sent()
+        assert patience.wait(transport("closed")) is not None
+    patience.sent()
+    assert patience.wait(transport("closed")) is None, "five attempts are five"
+
+
 def test_no_attempt_begins_after_the_budget():
     """A wait that would end behind the budget is not begun."""
     patience, time = patience_of(Retry(attempts=10, budget=3, cap=100))
