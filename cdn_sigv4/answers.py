@@ -152,6 +152,8 @@ def received(request: Request, status: int, headers: Mapping[str, str]) -> tuple
     not the one asked for, and for a whole object in place of a range.
     """
     check_origin(headers)
+    if "etag" not in headers and "last-modified" not in headers:
+        raise InvalidResponse("the answer has neither an entity tag nor Last-Modified, one of which every object has")
     length = content_length(headers)
     if length is None or "transfer-encoding" in headers:
         raise InvalidResponse(

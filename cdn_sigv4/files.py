@@ -86,18 +86,20 @@ def check_target(path: str) -> os.stat_result | None:
     return found
 
 
-def _take_over(path: str, old: os.stat_result) -> None:
-    """Give the file at `path` the owner of the old one, where this process may, and its permissions."""
+def _take_over(file: BinaryIO, path: str, old: os.stat_result) -> None:
+    """Give the new file, which is at `path`, the owner of the old one, where this process may, and its permissions."""
     mode = old.st_mode & 0o777
+    # By its descriptor, where the system can: at `path` somebody may have put a link to another file meanwhile.
+    target = file.fileno() if os.chmod in os.supports_fd else path
     if hasattr(os, "chown"):
         try:
-            os.chown(path, old.st_uid, old.st_gid)
+            os.chown(target, old.st_uid, old.st_gid)
         except OSError:  # only root gives files away; a group of one's own may be kept
             try:
-                os.chown(path, -1, old.st_gid)
+                os.chown(target, -1, old.st_gid)
             except OSError:
                 mode &= 0o707  # what was for the old group is not for this one
-    os.chmod(path, mode)
+    os.chmod(target, mode)
 
 
 class Replacement:
@@ -125,7 +127,7 @@ class Replacement:
         self._source = source
         self._made: list[str] = []
         self._claim: Claim | None = None
-        self._kept = False
+        self._kept = self._is_done = False
         self._old = check_target(path)
         self.record: dict[str, Any] | None = None
         if not make_folders and not os.path.isdir(self._folder):
@@ -136,7 +138,7 @@ class Replacement:
             if self._make_folders:
                 self._make(self._folder)
             # A private file's successor is private from its first byte.
-            mode = 0o666 if self._old is None else self._old.st_mode & 0o700
+            mode = 0o666 if self._old is None else self._old.st_mode & 0o700 | 0o600
             self._claim = claimed = claim(self._path, mode, self._source)
             self.record = claimed.record
             self._file = claimed.file
@@ -155,10 +157,11 @@ class Replacement:
 
     def note(self, record: Mapping[str, Any], synced: int = 0) -> None:
         """Say what is being written, for a later run; and that so many bytes of it are to be safe on the disk now."""
-        if synced:
+        if not self._durable:
+            synced = 0  # as far as anybody knows
+        elif synced:
             self._file.flush()
-            if self._durable:
-                os.fsync(self._file.fileno())
+            os.fsync(self._file.fileno())
         if self._claim is not None:
             self._claim.write_record({**record, "source": self._source, "synced": synced}, durable=self._durable)
 
@@ -179,18 +182,16 @@ class Replacement:
         assert self._claim is not None  # noqa: S101 - entered
         self._file.flush()
         if self._old is not None:
-            _take_over(self._claim.path, self._old)
+            _take_over(self._file, self._claim.path, self._old)
         if self._durable:
             os.fsync(self._file.fileno())
-        lock = os.dup(self._file.fileno())  # while it is open, nobody else takes the part for one to go on with
-        try:
-            self._file.close()  # before it is seen: some file systems say only here that there was no room
-            check_target(self._path)
-            os.replace(self._claim.path, self._path)
-            claimed, self._claim = self._claim, None
-            claimed.forget_record()
-        finally:
-            os.close(lock)
+        if not self._claim.is_still():
+            raise FileNotFoundError(errno.ENOENT, "the part file was taken away while it was written", self._path)
+        self._file.close()  # before it is seen: some file systems say only here that there was no room
+        check_target(self._path)
+        os.replace(self._claim.path, self._path)
+        self._is_done = True
+        self._claim.forget_record()
         if self._durable:
             for folder in {self._folder, *map(_parent, self._made)}:
                 _sync_folder(folder)
@@ -202,13 +203,16 @@ class Replacement:
     ) -> None:
         self._name_target(error)
         try:
-            if not self._kept:
+            if not (self._kept or self._is_done):
                 self._discard()
         finally:
             try:
-                self._file.close()  # and with it goes the lock
+                self._file.close()
             except OSError:  # what was not written yet finds no room: the error that brought us here has said so
                 pass
+            finally:
+                if self._claim is not None:
+                    self._claim.release()
 
     def _make(self, folder: str) -> None:
         if os.path.isdir(folder):
@@ -223,7 +227,6 @@ class Replacement:
     def _discard(self) -> None:
         if self._claim is not None:
             self._claim.discard()
-            self._claim = None
         for folder in reversed(self._made):
             try:
                 os.rmdir(folder)

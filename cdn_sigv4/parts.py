@@ -3,6 +3,7 @@
 A part is held under an exclusive lock (flock(2)), by threads as by processes. The first is the one that can be gone on
 with; who comes while it is held takes the next number. One that nobody holds was left by a run that was killed: it is
 gone on with, or removed. Names are short and cannot be a key's (names end at 255 bytes): a hash of the target's.
+In a folder that others may write to nothing is followed, trusted or written to that they may have planted.
 
 Where there is no flock (Windows, some network file systems) a part has a name of its own and is never gone on with.
 """
@@ -26,20 +27,23 @@ if TYPE_CHECKING:
 
 PREFIX = ".cdn-"
 _MOST = 1000  # parts of one target at a time; beyond that each has a name of its own
-_MAX_RECORD = 1 << 20  # bytes of a record: an answer's headers, and a few numbers
+_GAP = 8  # numbers that may be free before one that a killed run has left
 _TRIES = 100  # a part that vanishes between two calls each time is no part to wait for
+_MAX_RECORD = 1 << 20  # bytes of a record: an answer's headers, and a few numbers
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # neither a link nor a pipe's other end
 
 
 class Claim:
     """A part file that is ours: `file`, its `path`, and the `record` of an earlier run that it goes on from."""
 
-    def __init__(self, file: BinaryIO, path: str, record_path: str, record: dict[str, Any] | None = None) -> None:
+    def __init__(self, file: BinaryIO, path: str, record_path: str = "", *, locked: bool = False) -> None:
         self.file = file
         self.path = path
-        self.record = record
-        self.has_record = record is not None
+        self.record: dict[str, Any] | None = None
+        self.has_record = False
         self._record_path = record_path  # empty where nothing can be gone on with
+        self._held = os.dup(file.fileno()) if locked else -1  # the lock outlives the file, until `release`
 
     def write_record(self, record: Mapping[str, Any], *, durable: bool) -> None:
         """Put `record` in the place of the one before, in one step."""
@@ -48,28 +52,43 @@ class Claim:
         import json  # noqa: PLC0415 - not at import time; small downloads never need it
 
         temporary = self._record_path + "~"
-        with open(temporary, "w", encoding="ascii", opener=_private) as file:
-            json.dump(record, file)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, self._record_path)
+        _unlink(temporary)
+        try:
+            with _open(temporary, os.O_CREAT | os.O_EXCL, 0o600) as file:
+                file.write(json.dumps(record).encode("ascii"))
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, self._record_path)
+        except BaseException:
+            _unlink(temporary)
+            raise
         self.has_record = True
 
     def forget_record(self) -> None:
         """Remove the record."""
         if self._record_path:
             _unlink(self._record_path)
+            _unlink(self._record_path + "~")
         self.has_record = False
+
+    def is_still(self) -> bool:
+        """Whether the file is the one at `path`: others may have put something else there."""
+        return _is_still(self.file, self.path)
 
     def discard(self) -> None:
         """Remove part and record."""
         _unlink(self.path)
         self.forget_record()
 
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    def release(self) -> None:
+        """Let go of the lock: also of that which a child has inherited that was forked meanwhile."""
+        if self._held >= 0:
+            held, self._held = self._held, -1
+            try:
+                fcntl.flock(held, fcntl.LOCK_UN)
+            finally:
+                os.close(held)
 
 
 def _name(target: str, ending: str) -> str:
@@ -78,21 +97,25 @@ def _name(target: str, ending: str) -> str:
 
 
 def claim(target: str, mode: int, source: str | None) -> Claim:
-    """A part file for `target`, with these permissions if it is new, which nobody else writes to.
+    """A part file for `target` which nobody else writes to, with the permissions that `open` gives for `mode`.
 
     One that an earlier run has left is taken as it is where its record names the same `source`; the file then stands
     at its end. All others are empty. OSError as the system gives it.
     """
     try:
         for number in range(_MOST if fcntl is not None else 0):
-            record_path = _name(target, "json") if number == 0 and source is not None else ""
+            record_path = _name(target, "json") if number == 0 else ""
             claimed = _claimed(_name(target, str(number)), mode, record_path, source)
             if claimed is not None:
                 return claimed
     except _NoLocksError:
         pass
-    path = os.path.join(os.path.dirname(target), f"{PREFIX}{os.urandom(8).hex()}.tmp")
-    return Claim(_open(path, os.O_CREAT | os.O_EXCL, mode), path, "")
+    path = _unique(target)
+    return Claim(_open(path, os.O_CREAT | os.O_EXCL, mode), path)
+
+
+def _unique(target: str) -> str:
+    return os.path.join(os.path.dirname(target), f"{PREFIX}{os.urandom(8).hex()}.tmp")
 
 
 def _claimed(path: str, mode: int, record_path: str, source: str | None) -> Claim | None:
@@ -105,7 +128,7 @@ def _claimed(path: str, mode: int, record_path: str, source: str | None) -> Clai
         try:
             is_held = not _lock(file)
             if not is_held and _is_still(file, path):
-                claimed = _taken(file, path, record_path, source, is_new=is_new)
+                claimed = _taken(file, path, record_path, source, mode, is_new=is_new)
                 # Of somebody who was killed, or of another object: a new one gets the permissions of today.
                 is_held = claimed is None and not _unlink(path)
         except BaseException:
@@ -127,29 +150,46 @@ def _found(path: str, mode: int) -> tuple[BinaryIO | None, bool]:
     except FileExistsError:
         pass
     try:
+        _make_ours_writable(path)
         return _open(path, 0, mode), False
     except OSError:
         return None, False
 
 
-def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, *, is_new: bool) -> Claim | None:
+def _make_ours_writable(path: str) -> None:
+    """A run that was killed in its last moment has given its part the permissions of a read-only target."""
+    found = os.lstat(path)
+    if _is_ours(found) and not found.st_mode & stat.S_IWUSR:
+        os.chmod(path, 0o600)
+
+
+def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode: int, *, is_new: bool) -> Claim | None:
     """The claim to a part under our lock; None where what is in it is of no use."""
-    claimed = Claim(file, path, record_path)
-    if is_new:
+    record = None
+    if not is_new:
+        record = _read_record(record_path, source) if source is not None else None
+        if record is None or not _is_ours(os.fstat(file.fileno())):
+            return None
+        os.chmod(file.fileno(), _mode_of_new(path, mode))
+        file.seek(0, os.SEEK_END)
+    claimed = Claim(file, path, record_path, locked=True)
+    if record is None:
         claimed.forget_record()
-        return claimed
-    record = _read_record(record_path, source)
-    if record is None or not _is_ours(os.fstat(file.fileno())):
-        return None
-    file.seek(0, os.SEEK_END)
     claimed.record = record
-    claimed.has_record = True
+    claimed.has_record = record is not None
     return claimed
 
 
+def _mode_of_new(path: str, mode: int) -> int:
+    """What `open` makes of `mode` now: the umask can only be read by changing it, for all threads."""
+    probe = _unique(path)
+    with _open(probe, os.O_CREAT | os.O_EXCL, mode) as file:
+        _unlink(probe)
+        return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+
 def _open(path: str, flags: int, mode: int) -> BinaryIO:
-    flags |= getattr(os, "O_NOFOLLOW", 0)
-    return open(path, "r+b", opener=lambda name, wanted: os.open(name, wanted | flags, mode))
+    return open(path, "r+b", opener=lambda name, wanted: os.open(name, wanted | flags | _NO_FOLLOW, mode))
 
 
 class _NoLocksError(Exception):
@@ -157,7 +197,7 @@ class _NoLocksError(Exception):
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Whether the lock is ours now; it ends with the file."""
+    """Whether the lock is ours now."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -182,15 +222,15 @@ def _is_ours(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
 
 
-def _read_record(path: str, source: str | None) -> dict[str, Any] | None:
+def _read_record(path: str, source: str) -> dict[str, Any] | None:
     """The record at `path` if it is one, and of the same source; a power cut may have left anything."""
-    if not path or not os.path.exists(path):
+    if not path or not os.path.lexists(path):
         return None
     import json  # noqa: PLC0415 - not at import time
 
     try:
-        with open(path, "rb") as file:
-            record = json.loads(file.read(_MAX_RECORD))
+        with _open(path, 0, 0) as file:
+            record = json.loads(file.read(_MAX_RECORD)) if _is_ours(os.fstat(file.fileno())) else None
     except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and record.get("source") == source else None
@@ -198,14 +238,19 @@ def _read_record(path: str, source: str | None) -> dict[str, Any] | None:
 
 def sweep(target: str) -> None:
     """Remove what runs that were killed have left beside `target` under numbers that are seldom reached."""
-    for number in range(1, _MOST if fcntl is not None else 0):
+    number = last = 0
+    while fcntl is not None and number < min(last + _GAP, _MOST):
+        number += 1
         path = _name(target, str(number))
+        if not os.path.lexists(path):
+            continue
+        last = number
         try:
             with _open(path, 0, 0) as file:
                 if _lock(file) and _is_still(file, path):
                     _unlink(path)
-        except (OSError, _NoLocksError):  # none there, most often
-            return
+        except (OSError, _NoLocksError):  # somebody else's, or held
+            continue
 
 
 def _unlink(path: str) -> bool:

@@ -59,7 +59,7 @@ class ObjectReader(io.BufferedIOBase):
         self._verifier = verifier
         self._restart = restart
         if length == 0:
-            self._verify()
+            self._final(self._nothing)
 
     def readable(self) -> bool:
         """True."""
@@ -79,12 +79,30 @@ class ObjectReader(io.BufferedIOBase):
         try:
             return self._joined(self._left)
         except IntegrityError as error:
-            if self._restart is None or not is_whole:
+            if not is_whole:
                 raise
             damage = error
+        self._again(damage)
+        return self._joined(self._left)
+
+    def _nothing(self) -> bytes:
+        """An object without bytes is verified at once; it may be another one the second time."""
+        try:
+            self._verify()
+        except IntegrityError as error:
+            damage = error
+        else:
+            return b""
+        self._again(damage)
+        if not self.length:
+            self._verify()
+        return b""
+
+    def _again(self, damage: IntegrityError) -> None:
+        if self._restart is None:
+            raise damage
         self.info, self.length, self._verifier = self._restart(damage)
         self._left = self.length
-        return self._joined(self._left)
 
     def _final(self, read: Callable[[], bytes]) -> bytes:
         """What `read` gives; an error ends it, lest who goes on take it for the end of the file."""

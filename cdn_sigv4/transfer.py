@@ -83,10 +83,15 @@ class Download:
         while True:
             retrieval = Retrieval(self._exchange, self._request, self._tries, etag_is_md5=self._etag_is_md5)
             failure: CDNError
+            is_leftover = self._replacement.record is not None
             try:
                 self._open(file, retrieval)
                 self._save(file, retrieval)
             except (IntegrityError, ObjectChanged) as error:
+                failure = error
+            except InvalidResponse as error:
+                if not is_leftover:
+                    raise
                 failure = error
             except TransportError as error:
                 if retrieval.can_resume:  # it has been tried
@@ -97,7 +102,9 @@ class Download:
             finally:
                 retrieval.close()
                 self.moved += retrieval.moved
-            if not self._exchange.again("restart", failure, self._tries):
+            if is_leftover:  # what an earlier run has left was of no use: that is no failure of this one
+                self._tries = self._exchange.patience()
+            elif not self._exchange.again("restart", failure, self._tries):
                 raise failure.with_traceback(None) from None
             self._replacement.restart()
 

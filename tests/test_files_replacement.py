@@ -166,7 +166,7 @@ def test_a_private_files_successor_is_private_from_its_first_byte(mode, tmp_path
     before = os.umask(0)
     try:
         with Replacement(str(path)) as file:
-            assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == mode & 0o700
+            assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == mode & 0o700 | 0o600
     finally:
         os.umask(before)
 
