@@ -184,7 +184,9 @@ def continued(request: Request, status: int, headers: Mapping[str, str], begun: 
     for another object, InvalidResponse for other bytes of the same.
     """
     check_origin(headers)
-    if headers.get("etag") != begun.etag:
+    if "etag" not in headers:
+        raise InvalidResponse("the answer does not say of which version of the object its bytes are", status=status)
+    if headers["etag"] != begun.etag:
         raise replaced()
     if status == 206:
         info, _, _ = received(request, status, headers)

@@ -147,6 +147,7 @@ class Exchange:
             lost = lost or (request.is_write and isinstance(failure, (OutcomeUnknown, InvalidResponse)))
             damaged = failure if isinstance(failure, IntegrityError) and failure.status is None else damaged
         if damaged is not None:
+            damaged.attempts = failure.attempts
             raise damaged  # the store has kept it, and nothing that came later has taken its place
         if lost and found_out is not None and isinstance(failure, ResponseError) and failure.status in (409, 412):
             return found_out(failure)
