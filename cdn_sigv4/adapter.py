@@ -92,6 +92,16 @@ class _WholeHead(HTTPResponse):
             parse_headers(self.fp)
         raise BadStatusLine("interim answers without end")
 
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:  # http.client takes "-1" for a number, and then reads to the end of the connection
+            self._close_conn()  # type: ignore[attr-defined]
+            raise IncompleteRead(b"")
+        return size
+
+    def _read_and_discard_trailer(self) -> None:
+        parse_headers(self.fp)  # which are bounded in number and length: http.client reads any number of these
+
     def begin(self) -> None:
         self.fp: Any
         watched = _LastLine(self.fp)

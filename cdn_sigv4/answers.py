@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 
 from .errors import InvalidResponse, ObjectChanged, printable
-from .s3 import Value
+from .s3 import MAX_KEY_BYTES, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .s3 import Request
 
 MAX_XML_BYTES = 8 << 20  # a list page: 1,000 keys of 1,024 bytes, each byte encoded as three, and the fields beside
+_MAX_TIME = 100  # characters of a date
+# Elements, attributes, entities and lines each cost a parser far more memory than their bytes: a page has 40,000.
+_MAX_XML_MARKS = 200_000
+_XML_MARKS = (b"<", b"=", b"&", b"\n", b"\r")
 
 
 class ObjectInfo(Value):
@@ -229,7 +233,7 @@ def parse_time(text: str | None) -> datetime | None:
     from datetime import datetime, timedelta, timezone  # noqa: PLC0415 - not at import time
     from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415
 
-    if not text:
+    if not text or len(text) > _MAX_TIME:
         return None
     epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
     try:
@@ -252,6 +256,8 @@ def parse_xml(body: bytes, expected: str) -> Element:
         def doctype(self, *_: object) -> None:
             raise InvalidResponse("the answer's XML has a DOCTYPE")
 
+    if sum(body.count(mark) for mark in _XML_MARKS) > _MAX_XML_MARKS:
+        raise InvalidResponse("the answer's XML has more elements than S3 has anything to say with")
     parser = XMLParser(target=Builder())  # noqa: S314 - no DOCTYPE, no entities, and the size is bounded
     try:
         parser.feed(body.lstrip())
@@ -290,8 +296,8 @@ def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
 
 def _named(item: Element, tag: str) -> str:
     text = item.findtext(tag)
-    if not text:
-        raise InvalidResponse(f"an entry of the list has no {tag}")
+    if not text or len(text) > 3 * MAX_KEY_BYTES:  # each byte encoded as three
+        raise InvalidResponse(f"an entry of the list has no {tag}, or one that is longer than any key")
     return text
 
 

@@ -247,7 +247,12 @@ class Exchange:
             from .wire import Wire  # noqa: PLC0415 - imports requests: 120 ms that only a first request should cost
 
             self._wire = Wire(
-                str(self.endpoint), timeout=self._timeout, verify=self._verify, session=self._session, born=self._born
+                str(self.endpoint),
+                timeout=self._timeout,
+                verify=self._verify,
+                session=self._session,
+                born=self._born,
+                clock=self.clock,
             )
         return self._wire
 

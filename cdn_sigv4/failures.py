@@ -15,11 +15,11 @@ from requests.exceptions import InvalidSchema, InvalidURL, ProxyError
 from urllib3.connectionpool import CertificateError  # type: ignore[attr-defined]
 from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NewConnectionError, ReadTimeoutError
 
-from .errors import OutcomeUnknown, TransportError, printable
+from .errors import ClockError, OutcomeUnknown, TransportError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .adapter import ExactRequest
     from .body import Body
@@ -119,6 +119,23 @@ _UNSENT = (
 )
 
 
+_CLOCK_HINT = "Set this machine's clock; if it is right, the server's certificate has expired, or is not valid yet."
+_NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
+
+
+def _clock_trouble(causes: list[BaseException], sent: ExactRequest, timeout: float, now: float) -> str | None:
+    """Both dates in words, where a certificate was refused for its dates."""
+    if not any(getattr(cause, "verify_code", 0) in (_NOT_YET_VALID, _EXPIRED) for cause in causes):
+        return None
+    from .certificate import clock_trouble  # noqa: PLC0415 - hardly ever needed
+
+    authority = sent.headers["host"]
+    host, colon, port = authority.rpartition(":")
+    if not colon or authority.endswith("]"):
+        host, port = authority, "443"
+    return clock_trouble(host, int(port), now, timeout)
+
+
 def transport_error(
     error: Exception,
     request: Request,
@@ -126,6 +143,7 @@ def transport_error(
     body: Body | None,
     timeout: tuple[float, float],
     proxy: str,
+    clock: Callable[[], float],
 ) -> TransportError:
     """The error in this package's words; the original's hold the URL, objects' addresses and the request itself."""
     causes = list(_causes(error))
@@ -139,13 +157,18 @@ def transport_error(
     innermost = str(causes[-1]) or type(causes[-1]).__name__
     authority = sent.headers["host"]
     text = text.format(authority=authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
+    trouble = _clock_trouble(causes, sent, timeout[0], clock()) if name == "certificate" and not proxy else None
     if body is not None and body.size:
         is_sent = body.remaining == 0
     elif sent.head_sent is None:
         is_sent = not any(isinstance(cause, _UNSENT) for cause in causes)
     else:
         is_sent = sent.head_sent
-    kind = OutcomeUnknown if is_sent and request.is_write else TransportError
-    failure = kind(printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint)
+    kind: type[TransportError] = OutcomeUnknown if is_sent and request.is_write else TransportError
+    if trouble is not None:
+        kind, text, hint = ClockError, f"{text}: {trouble}", _CLOCK_HINT
+    failure: TransportError = kind(
+        printable(text), operation=request.method, bucket=request.bucket, key=request.key, hint=hint
+    )
     failure.cause = name
     return failure

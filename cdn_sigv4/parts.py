@@ -46,7 +46,7 @@ class Claim:
         self._held = os.dup(file.fileno()) if locked else -1  # the lock outlives the file, until `release`
 
     def write_record(self, record: Mapping[str, Any], *, durable: bool) -> None:
-        """Put `record` in the place of the one before, in one step."""
+        """Put `record` in the place of the one before, in one step; where that cannot be, there is none."""
         if not self._record_path:
             return
         import json  # noqa: PLC0415 - not at import time; small downloads never need it
@@ -60,10 +60,10 @@ class Claim:
                 if durable:
                     os.fsync(file.fileno())
             os.replace(temporary, self._record_path)
-        except BaseException:
-            _unlink(temporary)
-            raise
-        self.has_record = True
+        except OSError:  # no room, or something else stands there: the download itself may succeed all the same
+            self.forget_record()
+        else:
+            self.has_record = True
 
     def forget_record(self) -> None:
         """Remove the record."""

@@ -76,8 +76,13 @@ class Retrieval:
 
     @property
     def can_resume(self) -> bool:
-        """Whether the object has a strong entity tag, without which two versions could be mixed."""
-        return self.info.etag is not None and self.info.etag.startswith('"')
+        """Whether the object has a strong entity tag that can be sent back: without, two versions could be mixed."""
+        tag = self.info.etag or ""
+        try:
+            s3.check_header("if-match", tag)
+        except ValueError:
+            return False
+        return tag.startswith('"')
 
     def read(self, amount: int) -> bytes:
         """At most `amount` bytes, empty at the end; the error in the end, where a broken body cannot go on."""

@@ -114,7 +114,7 @@ class Download:
         info = None if record is None else self._recorded(record)
         if record is not None and info is not None:
             retrieval.take(info, 0, info.size or 0)
-            done = self._trusted(file, record, retrieval)
+            done = self._trusted(file, record, retrieval) if retrieval.can_resume else 0
             if done > 0:
                 retrieval.go_on(done)
                 return
@@ -132,7 +132,7 @@ class Download:
         size, headers = record.get("size"), record.get("headers")
         if not isinstance(size, int) or size < RESUME_LEAST or not isinstance(headers, dict):
             return None
-        if not all(isinstance(value, str) for value in headers.values()) or not headers.get("etag", "").startswith('"'):
+        if not all(isinstance(value, str) for value in headers.values()):
             return None
         return ObjectInfo(self._request.bucket, self._request.key or "", size, headers)
 

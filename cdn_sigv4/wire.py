@@ -31,7 +31,7 @@ from .failures import transport_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from requests import Response
@@ -112,7 +112,7 @@ class Wire:
 
     `timeout` is (seconds to connect, seconds without a byte moved). `verify` is True, False, a CA file, or None for
     what the session says. A `session` of the caller's gives its adapters, proxies, `verify` and `cert`, no more.
-    `born` is the process in which the client was made.
+    `born` is the process in which the client was made, `clock` its time, which a certificate's dates are compared with.
     """
 
     def __init__(
@@ -123,12 +123,14 @@ class Wire:
         verify: bool | str | None,
         session: Session | None,
         born: int,
+        clock: Callable[[], float],
     ) -> None:
         self._url = url
         self._timeout = timeout
         self._verify = verify
         self._given = session
         self._born = born
+        self._clock = clock
         self._ready: tuple[int, Session, Any, str] | None = None
 
     def _session(self) -> tuple[Session, Any, str]:
@@ -162,7 +164,7 @@ class Wire:
         _check_exact(session, prepared, settings["proxies"])
 
         def failed(error: Exception) -> TransportError:
-            return transport_error(error, request, prepared, body, self._timeout, proxy)
+            return transport_error(error, request, prepared, body, self._timeout, proxy, self._clock)
 
         try:
             response = session.send(prepared, timeout=self._timeout, allow_redirects=False, **settings)

@@ -1,0 +1,188 @@
+"""Fuzzing what goes on after a failure: answers to the requests that follow a broken body, and what lies on the disk.
+
+A body that breaks is gone on with only by bytes that belong to it; a part file and its record are the remains of a run
+that was killed, and may hold anything. No test waits: the client's clock stands still.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+import tempfile
+from unittest import mock
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from kit import BUCKET, LONG, client_of, judged, within
+from kit_calls import get
+from kit_fuzz import damaged, ended, fuzzing
+from rawserver import Answer, RawServer, in_turn
+from test_fuzz_answers import RAW
+
+from cdn_sigv4 import Retry, transfer
+from cdn_sigv4.errors import CDNError
+
+BODY = bytes(range(100))
+TAGS = [
+    '"e"',
+    'W/"e"',
+    "e",
+    "",
+    '"\xff"',
+    '"\x01"',
+    '"e" ',
+    '"a  b"',
+    '"' + "x" * 2000 + '"',
+    '"e',
+    '"e", "f"',
+    '"\x7f"',
+]
+
+
+def first(tag, count):
+    """A good answer of which only `count` bytes of the body come."""
+    return Answer(headers={"ETag": tag}, body=BODY, cut_after=count)
+
+
+def going_on(tag, start, end, size, data):
+    """The raw bytes of an answer that goes on, perhaps with something else."""
+    head = f"HTTP/1.1 206 Partial Content\r\nETag: {tag}\r\nContent-Range: bytes {start}-{end - 1}/{size}\r\n"
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode("latin-1") + data
+
+
+@pytest.fixture(scope="module")
+def server():
+    with RawServer() as started:
+        yield started
+
+
+def closing(raw):
+    return Answer(raw=raw, cut_after=len(raw))
+
+
+@st.composite
+def continuations(draw, tag, done):
+    """An answer to the request for the rest: the right one, one that is nearly right, a damaged or a wild one."""
+    start = draw(st.sampled_from([done, done, done, 0, done + 1]))
+    end = draw(st.sampled_from([100, 100, 100, 99, 101]))
+    size = draw(st.sampled_from([100, 100, 100, 101]))
+    other = draw(st.sampled_from([tag, tag, tag, '"other"']))
+    right = going_on(other, start, end, size, BODY[start:end])
+    return draw(st.one_of(st.just(right), damaged(st.just(right)), RAW))
+
+
+@settings(fuzzing, max_examples=250)
+@given(data=st.data(), tag=st.sampled_from(['"e"', *TAGS]), count=st.integers(0, 99))
+def test_broken_bodies(server, data, tag, count):
+    """Behind a broken body only what goes on with it is taken: all bytes in their places, or a CDNError."""
+    answers = data.draw(st.lists(continuations(tag, count), min_size=1, max_size=3))
+    server.answer = in_turn(first(tag, count), *map(closing, answers))
+    with client_of(server, retry=Retry(attempts=3), timeout=(1, 1)) as client, within(LONG):
+        result = ended(lambda: get(client))
+    if not isinstance(result, CDNError):
+        assert (len(result), result[:count]) == (len(BODY), BODY[:count])
+        assert b"206" in b"".join(answers) or result == BODY or result[count:] in b"".join(answers)
+
+
+# -- what lies on the disk
+
+KEY = "models/a.bin"
+NUMBERS = st.one_of(st.integers(-5, 200), st.integers(-(1 << 70), 1 << 70), st.booleans(), st.floats(), st.none())
+JSON = st.one_of(NUMBERS, st.text(st.characters(), max_size=5), st.lists(NUMBERS, max_size=3), st.just({}))
+HEADERS = st.dictionaries(
+    st.sampled_from(["etag", "content-length", "x-amz-checksum-crc32", "x-amz-checksum-type", "a"]),
+    st.one_of(st.sampled_from([*TAGS, '"\ud800"', "AAAAAA==", "100"]), JSON),
+)
+
+
+@st.composite
+def records(draw, good):
+    """What may stand in a record: anything at all, or the right fields with anything in them."""
+    if draw(st.booleans()):
+        return draw(st.one_of(st.binary(max_size=50), damaged(st.just(good)), st.just(b"[" * 100_000), st.just(good)))
+    record = json.loads(good.decode("ascii"))
+    for name in draw(st.lists(st.sampled_from(["size", "headers", "synced", "source"]), min_size=1, max_size=3)):
+        record[name] = draw(HEADERS if name == "headers" and draw(st.booleans()) else JSON)
+    return json.dumps(record).encode("ascii")
+
+
+def healthy(etag):
+    """A store of the one object, under this entity tag, which keeps the rules of If-Match and Range."""
+
+    def answer(request):
+        judged(request)
+        if request.header("if-match") not in (None, etag):
+            return Answer(412, headers={"ETag": etag})
+        span = re.fullmatch("bytes=([0-9]+)-([0-9]*)", request.header("range") or "")
+        if span is None:
+            return Answer(headers={"ETag": etag}, body=BODY)
+        start, end = int(span.group(1)), min(int(span.group(2) or 99) + 1, 100)
+        if start >= end:
+            return Answer(416)
+        return Answer(
+            206, headers={"ETag": etag, "Content-Range": f"bytes {start}-{end - 1}/100"}, body=BODY[start:end]
+        )
+
+    return answer
+
+
+class Killed:
+    """A folder with a target, and beside it the part and the record of a download that was killed behind 40 bytes."""
+
+    def __init__(self, folder, server, etag):
+        self.target = pathlib.Path(folder, "a.bin")
+        self.target.write_bytes(b"old")
+        self._server = server
+        self._store = healthy(etag)
+        assert isinstance(self.download(attempts=1, cut_after=40), CDNError)
+        self.record = next(path for path in self.target.parent.iterdir() if path.suffix == ".json")
+        self.part = next(path for path in self.target.parent.iterdir() if path not in (self.target, self.record))
+        assert self.part.read_bytes() == BODY[:40]
+
+    def download(self, attempts=3, **lies):
+        self._server.answer = lambda request: dataclasses.replace(self._store(request), **lies)
+        with client_of(self._server, retry=Retry(attempts=attempts), timeout=(1, 1)) as client, within(LONG):
+            return ended(lambda: client.download_file(BUCKET, KEY, self.target, durable=False))
+
+    def is_done(self, result):
+        """Whether the download is whole, and nothing is left beside its target."""
+        assert not isinstance(result, CDNError), result
+        assert self.target.read_bytes() == BODY
+        return list(self.target.parent.iterdir()) == [self.target]
+
+
+@contextlib.contextmanager
+def killed(server, etag):
+    """One such folder; objects of any size are worth a record here."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(transfer, "RESUME_LEAST", 1):
+        yield Killed(folder, server, etag)
+
+
+PROVING = f'"{hashlib.md5(BODY).hexdigest()}"'
+OPAQUE = '"of-no-form-that-proves-anything"'
+
+
+@settings(fuzzing, max_examples=250)
+@given(data=st.data(), etag=st.sampled_from([PROVING, OPAQUE]), length=st.integers(0, 100))
+def test_any_record(server, data, etag, length):
+    """Whatever stands in a record, the download beside it ends well: with the object's bytes, and nothing left over."""
+    with killed(server, etag) as room:
+        room.record.write_bytes(data.draw(records(room.record.read_bytes())))
+        room.part.write_bytes(BODY[:length])
+        assert room.is_done(room.download())
+
+
+@settings(fuzzing, max_examples=150)
+@given(part=st.one_of(st.binary(max_size=120), damaged(st.just(BODY[:40])), st.just(BODY * 2)), keeps=st.booleans())
+@example(part=b"", keeps=True)
+@example(part=BODY, keeps=True)
+def test_any_part(server, part, keeps):
+    """Whatever is in a part, with its record or without: where the store gives a checksum it never becomes the file."""
+    with killed(server, PROVING) as room:
+        room.part.write_bytes(part)
+        if not keeps:
+            room.record.unlink()
+        assert room.is_done(room.download())
