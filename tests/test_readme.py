@@ -38,17 +38,18 @@ def test_python_blocks_run(server, root_client, users, tmp_path, monkeypatch, ca
     Path("model.bin").write_bytes(b"a model")
     namespace = {}
     code = blocks("python")
-    assert len(code) == 5
+    assert len(code) == 6
     for block in code:
         typed = block
         for name, real in replaced.items():
             typed = typed.replace(name, real)
         exec(compile(typed, "README.md", "exec"), namespace)
     assert Path("yolo/v8.onnx").read_bytes() == b"..."
-    assert Path("copy.bin").read_bytes() == b"a model"
+    assert Path("copy.bin").read_bytes() == Path("model.bin").read_bytes() == b"a model"
     shown = capsys.readouterr().out
     assert "keeping the model that is here" in shown
     assert "have it already" in shown
+    assert "\ncrc32 7\n" in shown
     assert shown.rstrip().endswith("200")
 
 
