@@ -230,6 +230,48 @@ def test_wrong_secret_unknown_key_and_wrong_clock(server, users, bucket):
     assert "session token" in hint(Credentials(good.access_key, good.secret_key, "token"))
 
 
+DAY = 24 * 3600
+OFFSETS = {"16 minutes fast": 960, "16 minutes slow": -960, "a day": DAY, "a year slow": -365 * DAY, "1970": None}
+
+
+@pytest.mark.minio
+@pytest.mark.parametrize("seconds", OFFSETS.values(), ids=OFFSETS)
+def test_a_wrong_clock_is_learnt(server, users, bucket, seconds):
+    """A client whose clock is off works at its second request, and at the first from then on; so do its URLs."""
+    events = []
+    with S3Client(server.endpoint, users.uploader, on_event=events.append) as client:
+        real = client._exchange.clock
+        client._exchange.clock = (lambda: 60.0) if seconds is None else (lambda: real() + seconds)
+        client.put_object(bucket, "clock", b"data")
+        client.put_object(bucket, "clock", b"data")
+        url = client.presigned_url("PUT", bucket, "clock", expires_in=60)
+        assert requests.put(url, data=b"by url", timeout=10).status_code == 200
+    assert [event.kind for event in events] == ["clock"]
+
+
+@pytest.mark.minio
+@pytest.mark.parametrize("name", ["crc32", "sha256"])
+@pytest.mark.parametrize("size", [0, 1, 9 << 20])
+def test_checksums_are_stored_and_proved(server, users, bucket, tmp_path, name, size):
+    """MinIO takes the checksum, says it in its answer, and gives it back with the object, which it proves."""
+    (tmp_path / "up").write_bytes(os.urandom(size))
+    with S3Client(server.endpoint, users.uploader, checksum=name) as client:
+        assert client.upload_file(bucket, "proved", tmp_path / "up").verified == name
+    with S3Client(server.endpoint, users.downloader) as client:
+        assert client.download_file(bucket, "proved", tmp_path / "down").verified == name
+        with client.get_object(bucket, "proved") as reader:
+            assert (reader.read() == (tmp_path / "up").read_bytes(), reader.verified) == (True, name)
+    assert (tmp_path / "down").read_bytes() == (tmp_path / "up").read_bytes()
+
+
+@pytest.mark.minio
+def test_a_wrong_checksum_is_refused(uploader, bucket):
+    """A checksum that is not that of the bytes is refused by MinIO: nothing is stored, and the error is the damage."""
+    with pytest.raises(IntegrityError) as caught:
+        uploader.put_object(bucket, "wrong-checksum", b"data", headers={"x-amz-checksum-crc32": "AAAAAA=="})
+    assert caught.value.code == "XAmzContentChecksumMismatch"
+
+
 @pytest.mark.minio
 def test_anonymous_requests_are_told_so(server, bucket):
     """Who gives no credentials is told that, and not that a key may not do it."""
