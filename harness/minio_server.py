@@ -9,12 +9,15 @@ import contextlib
 import json
 import secrets
 import shutil
+import ssl
 import subprocess
 import tempfile
-from typing import Any, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping
 
 from .choice import DEFAULT_REGION
-from .processes import Child, answers_ok, bare_environment, free_port, running, wait_until
+from .processes import STOP_SECONDS, Child, answers_ok, bare_environment, free_port, running, wait_until
 from .values import HarnessError, KeyPair, Server, Users, download_policy, upload_policy
 
 ENGINES = ("docker", "podman")
@@ -28,43 +31,144 @@ SETTINGS = {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
 
 @contextlib.contextmanager
 def container(image: str, environ: Mapping[str, str]) -> Iterator[Server]:
-    """Run MinIO in a container, with its data inside, removed at the end."""
+    """Run MinIO in a container, with its data in a volume, both removed at the end."""
+    with restartable("container", image, environ) as minio:
+        yield minio.server
+
+
+@contextlib.contextmanager
+def binary() -> Iterator[Server]:
+    """Run the `minio` found on the PATH, with its data in a temporary folder."""
+    with restartable("binary", "", {}) as minio:
+        yield minio.server
+
+
+@contextlib.contextmanager
+def restartable(
+    kind: str, image: str, environ: Mapping[str, str], *, certificates: Path | None = None
+) -> Iterator[Restartable]:
+    """Run MinIO as "container" or "binary" so that it can be stopped and started again.
+
+    With `certificates`, a folder as MinIO's `--certs-dir` wants it (`public.crt` for 127.0.0.1, `private.key`), it
+    speaks TLS; `CAs/authority.crt` in there is the authority by which it is known here.
+    """
+    with contextlib.ExitStack() as stack:
+        port, root = free_port(), new_keys("root")
+        if kind == "container":
+            place = stack.enter_context(in_container(image, environ, port, certificates))
+        else:
+            place = stack.enter_context(as_program(port, certificates))
+        minio = Restartable(place, port, root, certificates)
+        stack.callback(minio.stop, sudden=False)
+        minio.start()
+        minio.describe(kind)
+        yield minio
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where MinIO runs: the command which starts it there, and what ends it there as a power cut would."""
+
+    description: str
+    command: list[str]
+    environ: Mapping[str, str] = field(repr=False)
+    kill: Callable[[Child], object]
+
+
+@contextlib.contextmanager
+def in_container(image: str, environ: Mapping[str, str], port: int, certificates: Path | None) -> Iterator[Place]:
+    """Give MinIO a container, and its data a volume that outlives it until the end."""
     engine = find_engine(environ)
     fetch_image(engine, image, environ)
     name = f"cdn-sigv4-{secrets.token_hex(6)}"
-    port = free_port()
-    root = new_keys("root")
-    command = [engine, "run", "--rm", "--name", name, *(argument for key in SETTINGS for argument in ("-e", key))]
-    command += ["-e", "MINIO_ROOT_USER", "-e", "MINIO_ROOT_PASSWORD"]
+    command = [engine, "run", "--rm", "--name", name, "--volume", f"{name}:/data"]
+    for variable in (*SETTINGS, "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"):
+        command += ["-e", variable]
     if has_bridge(engine, environ):
         command += ["--publish", f"127.0.0.1:{port}:{CONTAINER_PORT}"]
         address = f":{CONTAINER_PORT}"
     else:
         command += ["--network", "host"]
         address = f"127.0.0.1:{port}"
-    command += [image, "server", "--quiet", "--address", address, "/data"]
+    if certificates is not None:
+        command += ["--volume", f"{certificates}:/certificates:ro,z"]  # z: readable where there is SELinux
+    command += [image, *server_arguments(address, "/data", certificates and "/certificates")]
     try:
-        with running(command, {**environ, **SETTINGS, **root_environment(root)}) as child:
-            yield ready_server("container", port, root, child, f"in a container ({engine}, image {image})")
+        yield Place(
+            f"in a container ({engine}, image {image})",
+            command,
+            environ,
+            lambda _child: ask(engine, environ, "kill", name),
+        )
     finally:
-        # Ending the client ends the container in nearly all cases; this covers the rest, and its volumes.
+        # Ending the client ends the container in nearly all cases; this covers the rest.
         ask(engine, environ, "rm", "--force", "--volumes", name)
+        ask(engine, environ, "volume", "rm", "--force", name)
 
 
 @contextlib.contextmanager
-def binary() -> Iterator[Server]:
-    """Run the `minio` found on the PATH, with its data in a temporary folder."""
+def as_program(port: int, certificates: Path | None) -> Iterator[Place]:
+    """Give the `minio` found on the PATH a temporary folder for its data."""
     program = shutil.which("minio")
     if program is None:
         raise HarnessError("no minio binary on the PATH")
-    port = free_port()
-    root = new_keys("root")
     with tempfile.TemporaryDirectory(prefix="cdn-sigv4-minio-") as folder:
-        command = [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", f"{folder}/data"]
+        command = [program, *server_arguments(f"127.0.0.1:{port}", f"{folder}/data", certificates)]
         # MinIO keeps its configuration below HOME.
-        environ = {**bare_environment(), "HOME": folder, **SETTINGS, **root_environment(root)}
-        with running(command, environ) as child:
-            yield ready_server("binary", port, root, child, f"({program})")
+        yield Place(f"({program})", command, {**bare_environment(), "HOME": folder}, lambda child: child.process.kill())
+
+
+def server_arguments(address: str, data: str, certificates: Path | str | None) -> list[str]:
+    """Return MinIO's own arguments."""
+    own = ["--certs-dir", str(certificates)] if certificates else []
+    return ["server", "--quiet", "--address", address, *own, data]
+
+
+class Restartable:
+    """A MinIO which is stopped and started again: port, data, users and root credential stay what they were."""
+
+    server: Server
+
+    def __init__(self, place: Place, port: int, root: KeyPair, certificates: Path | None) -> None:
+        self._place, self._port, self._root = place, port, root
+        self._authority = None if certificates is None else str(certificates / "CAs" / "authority.crt")
+        self._life = contextlib.ExitStack()
+        self._child: Child | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._child is not None
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        environ = {**self._place.environ, **SETTINGS, **root_environment(self._root)}
+        self._child = child = self._life.enter_context(running(self._place.command, environ))
+        tls = None if self._authority is None else ssl.create_default_context(cafile=self._authority)
+        # Not /minio/health/ready: it says yes while every other request is still answered 503.
+        wait_until(lambda: answers_ok(self._port, "/minio/health/cluster", tls), child, "MinIO")
+
+    def stop(self, *, sudden: bool = True) -> None:
+        """Stop it: in the middle of everything, or as kindly as MinIO wants it. No harm where it is stopped."""
+        child, self._child = self._child, None
+        if child is not None and sudden:
+            self._place.kill(child)
+            child.process.wait(STOP_SECONDS)
+        self._life.close()
+
+    def describe(self, kind: str) -> None:
+        """Make `server`, while it runs."""
+        admin = new_admin(self._port, self._root, self._authority)
+        self.server = Server(
+            kind=kind,
+            endpoint=f"{'http' if self._authority is None else 'https'}://127.0.0.1:{self._port}",
+            region=DEFAULT_REGION,
+            root_access_key=self._root.access_key,
+            root_secret_key=self._root.secret_key,
+            description=f"MinIO {version(admin)} {self._place.description}",
+            is_minio=True,
+            user_maker=lambda bucket: make_users(admin, bucket),
+        )
 
 
 def find_engine(environ: Mapping[str, str]) -> str:
@@ -132,29 +236,18 @@ def root_environment(root: KeyPair) -> Mapping[str, str]:
     return {"MINIO_ROOT_USER": root.access_key, "MINIO_ROOT_PASSWORD": root.secret_key}
 
 
-def ready_server(kind: str, port: int, root: KeyPair, child: Child, where: str) -> Server:
-    """Wait until MinIO serves, and describe it."""
-    wait_until(lambda: answers_ok(port, "/minio/health/ready"), child, "MinIO")
-    admin = new_admin(port, root)
-    return Server(
-        kind=kind,
-        endpoint=f"http://127.0.0.1:{port}",
-        region=DEFAULT_REGION,
-        root_access_key=root.access_key,
-        root_secret_key=root.secret_key,
-        description=f"MinIO {version(admin)} {where}",
-        is_minio=True,
-        user_maker=lambda bucket: make_users(admin, bucket),
-    )
-
-
-def new_admin(port: int, root: KeyPair) -> Any:
+def new_admin(port: int, root: KeyPair, authority: str | None) -> Any:
     """Return MinIO's own administration client; imported here because only MinIO needs it."""
     from minio.credentials import StaticProvider
     from minio.minioadmin import MinioAdmin
+    from urllib3 import PoolManager
 
-    provider = StaticProvider(root.access_key, root.secret_key)
-    return MinioAdmin(endpoint=f"127.0.0.1:{port}", credentials=provider, secure=False)
+    return MinioAdmin(
+        endpoint=f"127.0.0.1:{port}",
+        credentials=StaticProvider(root.access_key, root.secret_key),
+        secure=authority is not None,
+        http_client=None if authority is None else PoolManager(ca_certs=authority),
+    )
 
 
 def version(admin: Any) -> str:

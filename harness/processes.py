@@ -10,6 +10,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -127,9 +128,13 @@ def wait_until(ready: Callable[[], bool], child: Child, what: str) -> None:
         time.sleep(0.05)
 
 
-def answers_ok(port: int, path: str) -> bool:
-    """Whether 127.0.0.1:port answers 200 to a GET; no proxy is ever asked."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def answers_ok(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
+    """Whether 127.0.0.1:port answers 200 to a GET, over TLS where a context says whom to trust; no proxy is asked."""
+    connection = (
+        http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        if tls is None
+        else http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=tls)
+    )
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.client.OK

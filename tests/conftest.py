@@ -12,15 +12,18 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
+import kit_tls
 import pytest
-from kit import BUCKET, FOUR, KEY, SECRET, SECRETS
+from kit import BUCKET, FOUR, KEY, SECRET, SECRETS, StillTime
 from rawserver import MemoryStore, RawServer
 
-from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client
-from harness import servers
+from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client, exchange
+from harness import choice, minio_server, servers
 from harness.values import HarnessError, Users
 
 USERS_ENVIRONMENT = dict(os.environ)
@@ -78,6 +81,14 @@ def _same_surroundings():
     if dict(os.environ) != environ:
         os.environ.clear()
         os.environ.update(environ)
+
+
+@pytest.fixture(autouse=True)
+def _no_sleeping(monkeypatch):
+    """Let no client made in a test wait for real: time goes by for it only when it sleeps."""
+    still = StillTime()
+    world = SimpleNamespace(time=time.time, monotonic=still.monotonic, sleep=still.sleep)
+    monkeypatch.setattr(exchange, "time", world)
 
 
 @pytest.fixture(autouse=True)
@@ -200,3 +211,26 @@ def manager(loopback, errors, folder):
     """Return a manager of the loopback server, which collects its errors."""
     with CDNManager(CDNCredentials(loopback.endpoint, *FOUR), on_error=errors.append) as made:
         yield made
+
+
+def own_minio(server, **options):
+    """A MinIO of a test's own beside the session's server, run in the same way: harness/minio_server.py."""
+    image = choice.choose(USERS_ENVIRONMENT, may_be_given=False).image
+    return minio_server.restartable(server.kind, image, USERS_ENVIRONMENT, **options)
+
+
+@pytest.fixture
+def restartable(server):
+    """Return a MinIO which a test may stop and start again."""
+    with own_minio(server) as started:
+        yield started
+
+
+@pytest.fixture
+def secure_minio(server, tmp_path):
+    """Return a MinIO's server that speaks TLS with a certificate made for it, and the file of its authority."""
+    now = time.time()
+    made = kit_tls.Certified(now - kit_tls.DAY, now + kit_tls.DAY, issuer=kit_tls.authority(now))
+    folder = made.write(tmp_path / "certificates")
+    with own_minio(server, certificates=folder) as started:
+        yield started.server, str(folder / "CAs" / "authority.crt")
