@@ -1,0 +1,135 @@
+"""The six operations that the faults meet: what the store holds before, what a client does, and whether it is right.
+
+What a client ends with is told in values that can be sent from process to process, so that other clients are judged
+by the same words: a digest for an object's bytes, size and entity tag for a description, lines for a list.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+from fault_bytes import crc32
+from fault_table import BIG, EMPTY, SMALL
+from kit import BUCKET
+from misbehaviour import ELSEWHERE, OBJECT, HealthyStore, Kept
+
+from cdn_sigv4 import S3Client
+
+OLD = b"the old file"
+DECOY = b"not what was asked for"
+
+
+def content(size: int, name: str = "object") -> bytes:
+    """Bytes that look random, the same each time."""
+    return hashlib.shake_128(name.encode("ascii")).digest(size)
+
+
+def digest(data: bytes) -> str:
+    """What stands for an object's bytes; that of 20 MiB which are as they should be is known."""
+    return DIGESTS[len(data)] if data == CONTENTS.get(len(data)) else hexadecimal(data)
+
+
+def hexadecimal(data: bytes) -> str:
+    return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()}"
+
+
+CONTENTS = {size: content(size) for size in (EMPTY, SMALL, BIG)}
+DIGESTS = {size: hexadecimal(made) for size, made in CONTENTS.items()}
+KEYS = {EMPTY: [], SMALL: ["a", "b c+d%41", "ü/&<>"], BIG: [f"many/{number:04}" for number in range(1100)]}
+
+
+@functools.lru_cache(maxsize=None)
+def stored(size: int) -> Kept:
+    """The object in the store, with its checksum beside it, as an upload of this package's leaves it."""
+    made = CONTENTS[size]
+    return Kept(made, {"x-amz-checksum-crc32": crc32(made)}, dt.datetime.now(dt.timezone.utc))
+
+
+class Scene(NamedTuple):
+    """Where one case takes place: the store, the object's size, and a folder with a file to be replaced."""
+
+    store: HealthyStore
+    size: int
+    folder: Path
+
+    @property
+    def content(self) -> bytes:
+        """The object's bytes as they are, or are to be, stored."""
+        return CONTENTS[self.size]
+
+    @property
+    def file(self) -> Path:
+        """The target of a download."""
+        return self.folder / "file"
+
+    def stored(self) -> bytes | None:
+        """The object's bytes in the store, None without one."""
+        found = self.store.objects.get((BUCKET, OBJECT.encode("ascii")))
+        return None if found is None else found.body
+
+    def prepare(self, operation: str) -> None:
+        """Lay ready what the operation needs, and the traps: an old file, and an object where redirects lead."""
+        self.file.write_bytes(OLD)
+        self.store.put(ELSEWHERE, OBJECT, DECOY)
+        if operation == "list":
+            for key in KEYS[self.size]:
+                self.store.put(BUCKET, key, key.encode("utf-8"))
+        elif operation != "put":
+            self.store.objects[BUCKET, OBJECT.encode("ascii")] = stored(self.size)
+
+    def right(self, operation: str) -> Any:
+        """What the operation must end with, by what the store now holds."""
+        if operation == "list":
+            objects = [(key, stored) for (bucket, key), stored in self.store.objects.items() if bucket == BUCKET]
+            return [[key.decode("utf-8"), len(stored.body), stored.etag] for key, stored in sorted(objects)]
+        if operation == "put":
+            return digest(self.content)
+        held = self.store.objects.get((BUCKET, OBJECT.encode("ascii")))
+        if operation == "delete" or held is None:
+            return None
+        return [len(held.body), held.etag] if operation == "head" else digest(held.body)
+
+    def ended(self, operation: str, told: Any) -> Any:
+        """What the operation has ended with: what it told, or what it has left in the store or the folder."""
+        if operation in ("put", "delete"):
+            held = self.stored()
+            return None if held is None else digest(held)
+        if operation == "head":  # a description may be silent, but not wrong
+            return [value if said is None else said for said, value in zip(told, self.right("head"))]
+        return digest(self.file.read_bytes()) if operation == "download" else told
+
+
+def put(client: S3Client, scene: Scene) -> None:
+    client.put_object(BUCKET, OBJECT, scene.content)
+
+
+def get(client: S3Client, scene: Scene) -> str:
+    with client.get_object(BUCKET, OBJECT) as reader:
+        return digest(reader.read())
+
+
+def download(client: S3Client, scene: Scene) -> None:
+    client.download_file(BUCKET, OBJECT, scene.file, durable=False)
+
+
+def head(client: S3Client, scene: Scene) -> list[Any]:
+    info = client.head_object(BUCKET, OBJECT)
+    return [info.size, info.etag]
+
+
+def listed(client: S3Client, scene: Scene) -> list[Any]:
+    return [[entry.key, entry.size, entry.etag] for entry in client.list_objects(BUCKET)]
+
+
+def delete(client: S3Client, scene: Scene) -> None:
+    client.delete_object(BUCKET, OBJECT)
+
+
+CALLS: dict[str, Callable[[S3Client, Scene], Any]] = {
+    "put": put, "get": get, "download": download, "head": head, "list": listed, "delete": delete
+}  # fmt: skip
+METHODS = {"put": "PUT", "get": "GET", "download": "GET", "head": "HEAD", "list": "GET", "delete": "DELETE"}
