@@ -252,7 +252,7 @@ class Exchange:
                 verify=self._verify,
                 session=self._session,
                 born=self._born,
-                clock=self.clock,
+                clock=lambda: self.clock(),  # noqa: PLW0108 - as it is then: it may be replaced
             )
         return self._wire
 

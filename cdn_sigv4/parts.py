@@ -170,7 +170,7 @@ def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode
         record = _read_record(record_path, source) if source is not None else None
         if record is None or not _is_ours(os.fstat(file.fileno())):
             return None
-        os.chmod(file.fileno(), _mode_of_new(path, mode))
+        os.chmod(file.fileno(), _mode_of_new(record_path + "~", mode))
         file.seek(0, os.SEEK_END)
     claimed = Claim(file, path, record_path, locked=True)
     if record is None:
@@ -180,9 +180,9 @@ def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode
     return claimed
 
 
-def _mode_of_new(path: str, mode: int) -> int:
+def _mode_of_new(probe: str, mode: int) -> int:
     """What `open` makes of `mode` now: the umask can only be read by changing it, for all threads."""
-    probe = _unique(path)
+    _unlink(probe)
     with _open(probe, os.O_CREAT | os.O_EXCL, mode) as file:
         _unlink(probe)
         return stat.S_IMODE(os.fstat(file.fileno()).st_mode)

@@ -133,6 +133,8 @@ class Patience:
         """Seconds until the next attempt after this failure, which is then counted; None when there is to be none."""
         reason = reason_for(error)
         times, steady, _ = RULES.get(reason, RULES["other"])
+        if times == NEVER:
+            return None
         now = self._monotonic()
         self._failures += 1
         if self._failures == 1 or self._sent:
