@@ -14,7 +14,7 @@ from kit_calls import md5_tag
 from kit_files import content
 from rawserver import Answer, RawServer, in_turn
 
-from cdn_sigv4 import InvalidResponse, ObjectChanged, OutcomeUnknown, Retry, TransportError
+from cdn_sigv4 import InvalidResponse, ObjectChanged, OutcomeUnknown, Retry, SourceError, TransportError
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 AGAIN = Retry(attempts=4, budget=1000)
@@ -342,3 +342,39 @@ def test_a_refusal_is_not_called_unknown():
         with pytest.raises(Exception, match="403") as caught:
             client.put_object("bucket", "key", b"data")
     assert not isinstance(caught.value, OutcomeUnknown)
+
+
+@pytest.mark.parametrize("trouble", ["closed", "no seek", "shorter"])
+def test_a_body_that_cannot_be_read_again_is_a_clear_error(trouble, tmp_path):
+    """What cannot be sent from its beginning once more is not sent from its middle: SourceError, and nothing stored."""
+    (tmp_path / "file").write_bytes(BODY)
+    with (tmp_path / "file").open("rb") as file, RawServer() as server, client_of(server, retry=AGAIN) as client:
+
+        def busy(request):
+            assert request.body == BODY
+            if trouble == "closed":
+                file.close()
+            elif trouble == "shorter":
+                (tmp_path / "file").write_bytes(BODY[:100])
+            else:
+                monkey.seekable = False
+            return Answer(503)
+
+        class Monkey:
+            """A file that can be rewound for its hash, and not for a second attempt."""
+
+            seekable = True
+
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+            def seek(self, *args):
+                if not self.seekable:
+                    raise OSError("illegal seek")
+                return file.seek(*args)
+
+        monkey = Monkey()
+        server.answer = busy
+        with pytest.raises(SourceError, match=r"could not be read|ended \d+ bytes before"):
+            client.put_object("bucket", "key", monkey)
+        assert [len(request.body) for request in server.requests if request.complete] == [len(BODY)]
