@@ -49,6 +49,7 @@ class ExactRequest(PreparedRequest):
             self.body = body if body.size else None  # type: ignore[assignment]
         self.hooks = {"response": [_forget_location]}
         self.head_sent: bool | None = None  # known where this module's adapter sends it
+        self.cut_short = False  # the body was not sent to its end: the answer came first, or the connection broke
 
     @property
     def path_url(self) -> str:
@@ -150,7 +151,7 @@ class _ExactConnection:
         except (ConnectionError, SSLError):
             if not self._head_sent:
                 raise
-            self._cut_short = True
+            self._cut_short = _current.request.cut_short = True
             raise BrokenPipeError from None
         if self._requested:
             self._head_sent = True

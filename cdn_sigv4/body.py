@@ -35,6 +35,7 @@ class Body:
     def __init__(self, size: int) -> None:
         self.size = size
         self.remaining = size
+        self.heard: Callable[[], object] | None = None  # called when bytes have been read
         self._digests: dict[str, bytes] = {}
 
     def read(self, amount: int = -1) -> bytes | memoryview:
@@ -48,6 +49,8 @@ class Body:
         if not block:
             raise SourceError(f"the source ended {self.remaining} bytes before the {self.size} that it had at first")
         self.remaining -= len(block)
+        if self.heard is not None:
+            self.heard()
         return block
 
     def rewind(self) -> None:
@@ -56,15 +59,12 @@ class Body:
         self.remaining = self.size
 
     def digests(self, *names: str) -> dict[str, bytes]:
-        """The checksums of all bytes by name (checksums.py), each computed once, those asked for together in one pass.
-
-        The body stands at its beginning afterwards.
-        """
+        """The checksums of all bytes by name, each computed once, those asked for together in one pass."""
         missing = [name for name in dict.fromkeys(names) if name not in self._digests]
         if missing:
             self.rewind()
             self._digests.update(checksums.digests(self._blocks(), missing, self.size))
-        self.rewind()
+            self.rewind()
         return self._digests
 
     def sha256(self) -> str:

@@ -71,7 +71,7 @@ def digests(blocks: Iterable[Block], names: Iterable[str], size: int) -> dict[st
     """
     made = {name: new(name) for name in names}
     rest = list(made.values())
-    thread = _Thread(rest.pop()) if len(rest) > 1 and size >= PARALLEL_SIZE else None
+    thread = _started(rest) if len(rest) > 1 and size >= PARALLEL_SIZE else None
     try:
         for block in blocks:
             if thread is not None:
@@ -82,6 +82,16 @@ def digests(blocks: Iterable[Block], names: Iterable[str], size: int) -> dict[st
         if thread is not None:
             thread.join()
     return {name: digest.digest() for name, digest in made.items()}
+
+
+def _started(digests: list[Digest]) -> _Thread | None:
+    """A thread for the last of the digests, which is taken from them; None where there is none to be had."""
+    try:
+        thread = _Thread(digests[-1])
+    except RuntimeError:  # a limit of the system's, or the interpreter is about to end
+        return None
+    digests.pop()
+    return thread
 
 
 class _Thread:

@@ -13,9 +13,9 @@ from functools import partial
 from . import answers, s3
 from .body import open_body
 from .endpoint import Endpoint
-from .errors import InvalidResponse
-from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, Exchange, about
+from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, Exchange
 from .files import Replacement
+from .listing import pages
 from .reader import ObjectReader
 from .retrieval import Retrieval, get_request
 from .transfer import Download, TransferResult
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .answers import ListedObject, ObjectInfo
     from .body import Source
     from .retry import Event, Retry
-    from .s3 import Request
     from .sigv4 import Credentials
 
     AnyPath = Union[str, "os.PathLike[str]"]
@@ -209,20 +208,7 @@ class S3Client:
             "delimiter": delimiter,
             "start-after": start_after,
         }
-        return self._pages(s3.Request("GET", bucket, query=query))
-
-    def _pages(self, request: Request) -> Iterator[ListedObject]:
-        seen: set[str] = set()
-        while True:
-            entries, token = self._exchange.ask(request, lambda _, text: answers.parse_list(text))
-            yield from entries
-            if token is None:
-                return
-            if token in seen:
-                raise about(request, InvalidResponse("the list goes round in a circle: a page comes again"))
-            seen.add(token)
-            query = {**request.query, "continuation-token": token}
-            request = s3.Request("GET", request.bucket, query=query)
+        return pages(self._exchange, s3.Request("GET", bucket, query=query))
 
     # -- buckets
 
@@ -281,7 +267,8 @@ class S3Client:
         """Save the object as the file `path`, whole or not at all: what is there stays until all bytes have come.
 
         `resume`: go on with what an earlier call, cut short or killed, has left of the same version beside `path`; a
-        call that fails leaves it there, if the object has 8 MiB at least. `durable`: wait until the disk has it.
+        call that fails leaves it there, if the object has 8 MiB at least. With `if_match` or `if_none_match` it is
+        neither used nor made. `durable`: wait until the disk has it.
         `make_folders`: make those above it, which a failed download takes away again, unless such a part is in them.
         IntegrityError where the bytes are not those that the store has a checksum of, twice. OSError where the file
         cannot be written; a directory or a device there is refused before anything is sent.
@@ -289,7 +276,13 @@ class S3Client:
         request = self._get(bucket, key, version_id, if_match, if_none_match)
         is_plain = if_match is None and if_none_match is None
         source = f"{self._exchange.endpoint}/{bucket}/{key}?{version_id or ''}" if resume and is_plain else None
-        replacement = Replacement(os.fsdecode(path), make_folders=make_folders, durable=durable, source=source)
+        replacement = Replacement(
+            os.fsdecode(path),
+            make_folders=make_folders,
+            durable=durable,
+            source=source,
+            first=0 if is_plain else 1,  # a 304 is no reason to throw away what is here
+        )
         download = Download(self._exchange, request, replacement, etag_is_md5=self._etag_is_md5)
         info = download.run()
         return TransferResult(info, download.verified, download.moved)

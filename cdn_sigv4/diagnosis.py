@@ -103,7 +103,7 @@ def diagnose(
     message = found.get("Message") or headers.get("x-minio-error-desc", "").strip('"') or _plain(body)
     kind = _CLASSES.get(status, RedirectRefused if 300 <= status < 400 else ResponseError)
     served = parse_time(headers.get("date"))
-    server_time = None if anonymous else _skewed(status, served or parse_time(found.get("ServerTime")), now)
+    server_time = None if anonymous else _skewed(status, code, served or parse_time(found.get("ServerTime")), now)
     other_region = _other_region(found.get("Region") or headers.get("x-amz-bucket-region"), region)
     hint = (
         (_ANONYMOUS if anonymous and status == 403 else None)
@@ -159,12 +159,16 @@ def _retry_after(text: str | None, served: datetime | None) -> float | None:
     return None if until is None or served is None else max((until - served).total_seconds(), 0.0)
 
 
-def _skewed(status: int, served: datetime | None, now: float) -> float | None:
-    """The server's time, where a 403 comes because ours is too far from it (some call it by another name)."""
+def _skewed(status: int, code: str | None, served: datetime | None, now: float) -> float | None:
+    """The server's time, where a 403 comes because ours is too far from it: some call it by another name.
+
+    By its own name a smaller difference will do: it was larger when the request was signed.
+    """
     if status != 403 or served is None or not _FIRST_YEAR <= served.year < _LAST_YEAR:
         return None
     server_time = served.timestamp()
-    return None if abs(server_time - now) < MAX_CLOCK_SKEW else server_time
+    least = 60 if code == "RequestTimeTooSkewed" else MAX_CLOCK_SKEW
+    return None if abs(server_time - now) < least else server_time
 
 
 def _clock_hint(behind: float) -> str:

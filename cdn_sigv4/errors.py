@@ -56,6 +56,14 @@ class CDNError(Exception):
         self.hint = hint
         self.attempts = attempts
 
+    def as_unknown(self, message: str, hint: str | None = None) -> OutcomeUnknown:
+        """OutcomeUnknown with the evidence of this error."""
+        unknown = OutcomeUnknown(message)
+        for name in ("operation", "bucket", "key", "status", "code", "request_id", "hint", "attempts"):
+            setattr(unknown, name, getattr(self, name))
+        unknown.hint = hint or self.hint
+        return unknown
+
     def __str__(self) -> str:
         place = None if self.bucket is None else self.bucket if self.key is None else f"{self.bucket}/{self.key}"
         subject = " ".join(part for part in (self.operation, place) if part)

@@ -11,23 +11,15 @@ import time
 
 from . import answers, s3
 from .diagnosis import MAX_ERROR_BYTES, diagnose
-from .errors import (
-    CDNError,
-    IntegrityError,
-    InvalidResponse,
-    ObjectChanged,
-    OutcomeUnknown,
-    ResponseError,
-    SourceError,
-    TransportError,
-)
-from .retry import SENT, Event, Patience, Quota, Retry
+from .errors import CDNError, ObjectChanged, ResponseError, SourceError
+from .outcome import may_be_our_own, told
+from .retry import PROGRESS, Event, Patience, Quota, Retry
 from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar, Union
+    from typing import Any, TypeVar, Union
 
     from requests import Session
 
@@ -75,6 +67,7 @@ class Exchange:
             raise TypeError("on_event must be callable with an Event")
         self.endpoint = endpoint
         self.region = s3.check_scope_name("region", region)
+        self._regions: dict[str, str] = {}  # of buckets, as answers have named them
         self.offset = 0.0
         self.sign_payload = sign_payload
         self.clock = time.time
@@ -108,7 +101,7 @@ class Exchange:
         def whole(answer: Answer) -> T:
             text = answer.read_all(answers.MAX_XML_BYTES)
             if b"<Error" in text.lstrip()[:200]:
-                raise self._diagnosed(request, answer, text, self.region, self.now())
+                raise self._diagnosed(request, answer, text, self._region(request), self.now())
             return parse(answer, text)
 
         return self.begin(request, whole, body, success, found_out=found_out)
@@ -129,39 +122,37 @@ class Exchange:
         was lost and the last one refuses: it may be the first attempt's own success that stands in the way.
         """
         tries = self.patience() if patience is None else patience
-        lost = False
-        damaged = None
+        if body is not None:
+            body.heard = lambda: tries.touch() if body.size - body.remaining >= PROGRESS else None
+        before: list[CDNError] = []
         while True:
             try:
                 result = self._attempt(request, parse, body, success)
             except CDNError as error:
                 failure = error.with_traceback(None)  # its frames hold the signed headers
                 failure.attempts = tries.attempts
-                if body is not None and body.size - body.remaining >= SENT:
-                    tries.sent()
             else:
                 tries.done()
                 return result
             if isinstance(failure, ObjectChanged) or not self.again("retry", failure, tries):
                 break
-            lost = lost or (request.is_write and isinstance(failure, (OutcomeUnknown, InvalidResponse)))
-            damaged = failure if isinstance(failure, IntegrityError) and failure.status is None else damaged
-        if damaged is not None:
-            damaged.attempts = failure.attempts
-            raise damaged  # the store has kept it, and nothing that came later has taken its place
-        if lost and found_out is not None and isinstance(failure, ResponseError) and failure.status in (409, 412):
-            return found_out(failure)
-        raise (_unknown(failure) if lost else failure) from failure.__cause__
+            before.append(failure)
+        if request.is_write and before:
+            if found_out is not None and may_be_our_own(failure, before):
+                return found_out(failure)
+            failure = told(failure, before)
+        raise failure from failure.__cause__
 
     def again(self, kind: str, failure: CDNError, tries: Patience) -> bool:
         """Whether to try again after this failure: if so, after the wait and with what it taught."""
+        failure = failure.with_traceback(None)  # whoever is told keeps no connection by it, nor signed headers
         attempt = failure.attempts = tries.attempts
         learnt = self._learnt(failure)
         seconds = tries.wait(failure)
         if seconds is None:
             return False
         if self._on_event is not None:
-            self._on_event(Event(learnt or kind, failure, seconds, attempt + 1))
+            hand_over(self._on_event, Event(learnt or kind, failure, seconds, attempt + 1))
         if seconds:
             self.sleep(seconds)
         return True
@@ -174,9 +165,12 @@ class Exchange:
             self.offset = failure.server_time - self.clock()
             return "clock"
         if failure.region is not None:
-            self.region = failure.region
+            self.region = self._regions[failure.bucket or ""] = failure.region
             return "region"
         return None
+
+    def _region(self, request: Request) -> str:
+        return self._regions.get(request.bucket, self.region)
 
     def now(self) -> float:
         """The server's time, as far as it is known, in seconds since 1970."""
@@ -190,7 +184,7 @@ class Exchange:
             if body is not None:  # hashed before the clock is read: a large body takes its time
                 payload_hash = body.sha256() if self.sign_payload else UNSIGNED_PAYLOAD
                 body.rewind()
-            region, offset = self.region, self.offset  # other threads may learn while this one is under way
+            region, offset = self._region(request), self.offset  # other threads may learn while this one is under way
             signed = s3.signed(
                 request,
                 self.endpoint,
@@ -225,7 +219,7 @@ class Exchange:
             request,
             self.endpoint,
             self._credentials,
-            region=self.region,
+            region=self._region(request),
             timestamp=format_timestamp(self.now()),
             expires_in=expires_in,
         )
@@ -266,36 +260,21 @@ class Exchange:
         return f"{str(self.endpoint)!r}, access_key={key!r}, region={self.region!r}"
 
 
+def hand_over(listener: Callable[[Any], object], subject: object) -> None:
+    """Call a listener of the caller's. `print` never fails a transfer; what another one raises passes."""
+    try:
+        listener(subject)
+    except UnicodeEncodeError:  # the output cannot show the key's letters
+        print(ascii(str(subject)))  # noqa: T201
+    except (OSError, ValueError):  # nobody reads it, or it is closed
+        if listener is not print:
+            raise
+
+
 def about(request: Request, error: CDNError) -> CDNError:
     """`error` with the evidence of which request it was."""
     error.operation, error.bucket, error.key = request.method, request.bucket, request.key
     return error
-
-
-def _unknown(failure: CDNError) -> CDNError:
-    """The last failure of a write of which an earlier answer was lost: that attempt may have taken effect.
-
-    A refusal that is the caller's affair stands: the attempt before it was refused as well.
-    """
-    if isinstance(failure, OutcomeUnknown) or not _may_hide_success(failure):
-        return failure
-    return OutcomeUnknown(
-        f"an earlier answer was lost, and then: {failure.message}",
-        operation=failure.operation,
-        bucket=failure.bucket,
-        key=failure.key,
-        status=failure.status,
-        code=failure.code,
-        request_id=failure.request_id,
-        hint=failure.hint,
-        attempts=failure.attempts,
-    )
-
-
-def _may_hide_success(failure: CDNError) -> bool:
-    if isinstance(failure, ResponseError):
-        return (failure.status or 0) >= 500 or failure.status in (408, 409, 412, 429)
-    return isinstance(failure, TransportError)
 
 
 def _random() -> float:

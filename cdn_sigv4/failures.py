@@ -152,6 +152,8 @@ def transport_error(
     name, text, hint = next(line[1:] for line in _FAILURES if any(isinstance(cause, line[0]) for cause in causes))
     if name == "unresolved" and all(cause.errno != EAI_AGAIN for cause in causes if isinstance(cause, gaierror)):
         name = "unknown host"
+    if name == "proxy" and any("failed: 4" in str(cause) for cause in causes):  # "Tunnel connection failed: 407 …"
+        name = "proxy refuses"
     if name == "tls" and sent.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
     innermost = str(causes[-1]) or type(causes[-1]).__name__

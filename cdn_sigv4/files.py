@@ -99,7 +99,8 @@ def _take_over(file: BinaryIO, path: str, old: os.stat_result) -> None:
                 os.chown(target, -1, old.st_gid)
             except OSError:
                 mode &= 0o707  # what was for the old group is not for this one
-    os.chmod(target, mode)
+    if stat.S_IMODE(os.stat(target).st_mode) != mode:  # where all files are somebody else's (a mount) it is refused
+        os.chmod(target, mode)
 
 
 class Replacement:
@@ -112,11 +113,17 @@ class Replacement:
 
     `source` says in words what the file will hold. With it, an earlier part of the same source is gone on with: then
     `record` is what `note` was given, and the file stands behind the bytes that are here (`record["synced"]` of them
-    were on the disk at least). `keep` leaves the part for a later run.
+    were on the disk at least). `keep` leaves the part for a later run. `first=1` leaves such a part alone until commit.
     """
 
     def __init__(
-        self, path: str, *, make_folders: bool = False, durable: bool = True, source: str | None = None
+        self,
+        path: str,
+        *,
+        make_folders: bool = False,
+        durable: bool = True,
+        source: str | None = None,
+        first: int = 0,
     ) -> None:
         if not path or path[-1] in (os.sep, os.altsep):
             raise ValueError(f"{path!r} names no file to save as: it is empty or ends in a separator")
@@ -125,6 +132,7 @@ class Replacement:
         self._make_folders = make_folders
         self._durable = durable
         self._source = source
+        self._first = first
         self._made: list[str] = []
         self._claim: Claim | None = None
         self._kept = self._is_done = False
@@ -139,7 +147,7 @@ class Replacement:
                 self._make(self._folder)
             # A private file's successor is private from its first byte.
             mode = 0o666 if self._old is None else self._old.st_mode & 0o700 | 0o600
-            self._claim = claimed = claim(self._path, mode, self._source)
+            self._claim = claimed = claim(self._path, mode, self._source, self._first)
             self.record = claimed.record
             self._file = claimed.file
         except BaseException as error:
@@ -203,16 +211,14 @@ class Replacement:
     ) -> None:
         self._name_target(error)
         try:
+            self._file.close()  # first: Windows removes no open file. The lock is still held.
+        except OSError:  # what was not written yet finds no room: the error that brought us here has said so
+            pass
+        finally:
             if not (self._kept or self._is_done):
                 self._discard()
-        finally:
-            try:
-                self._file.close()
-            except OSError:  # what was not written yet finds no room: the error that brought us here has said so
-                pass
-            finally:
-                if self._claim is not None:
-                    self._claim.release()
+            if self._claim is not None:
+                self._claim.release()
 
     def _make(self, folder: str) -> None:
         if os.path.isdir(folder):

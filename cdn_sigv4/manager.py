@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .client import S3Client
-from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT
+from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, hand_over
 from .files import confined_path
 from .s3 import check_key
 from .sigv4 import Credentials
@@ -134,13 +134,7 @@ class CDNManager:
         return True
 
     def _failed(self, error: Exception) -> bool:
-        try:
-            self._on_error(error)
-        except UnicodeEncodeError:  # the output cannot show the key's letters
-            print(ascii(str(error)))  # noqa: T201 - the façade's promise
-        except (OSError, ValueError):  # nobody reads it, or it is closed
-            if self._on_error is not print:
-                raise
+        hand_over(self._on_error, error)
         return False
 
     def close(self) -> None:

@@ -37,17 +37,21 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # neit
 class Claim:
     """A part file that is ours: `file`, its `path`, and the `record` of an earlier run that it goes on from."""
 
-    def __init__(self, file: BinaryIO, path: str, record_path: str = "", *, locked: bool = False) -> None:
+    def __init__(
+        self, file: BinaryIO, path: str, record_path: str = "", *, locked: bool = False, recording: bool = False
+    ) -> None:
         self.file = file
         self.path = path
         self.record: dict[str, Any] | None = None
         self.has_record = False
         self._record_path = record_path  # empty where nothing can be gone on with
-        self._held = os.dup(file.fileno()) if locked else -1  # the lock outlives the file, until `release`
+        self._recording = recording
+        # The lock outlives the file, until `release`, or until nobody knows of it any more.
+        self._held = os.fdopen(os.dup(file.fileno()), "rb") if locked else None
 
     def write_record(self, record: Mapping[str, Any], *, durable: bool) -> None:
         """Put `record` in the place of the one before, in one step; where that cannot be, there is none."""
-        if not self._record_path:
+        if not self._recording:
             return
         import json  # noqa: PLC0415 - not at import time; small downloads never need it
 
@@ -83,12 +87,10 @@ class Claim:
 
     def release(self) -> None:
         """Let go of the lock: also of that which a child has inherited that was forked meanwhile."""
-        if self._held >= 0:
-            held, self._held = self._held, -1
-            try:
-                fcntl.flock(held, fcntl.LOCK_UN)
-            finally:
-                os.close(held)
+        if self._held is not None:
+            with self._held:
+                fcntl.flock(self._held.fileno(), fcntl.LOCK_UN)
+            self._held = None
 
 
 def _name(target: str, ending: str) -> str:
@@ -96,14 +98,15 @@ def _name(target: str, ending: str) -> str:
     return os.path.join(folder, f"{PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.{ending}")
 
 
-def claim(target: str, mode: int, source: str | None) -> Claim:
+def claim(target: str, mode: int, source: str | None, first: int = 0) -> Claim:
     """A part file for `target` which nobody else writes to, with the permissions that `open` gives for `mode`.
 
     One that an earlier run has left is taken as it is where its record names the same `source`; the file then stands
-    at its end. All others are empty. OSError as the system gives it.
+    at its end. All others are empty. `first`: 1 leaves alone what an earlier run may have left to go on with. OSError
+    as the system gives it.
     """
     try:
-        for number in range(_MOST if fcntl is not None else 0):
+        for number in range(first, _MOST if fcntl is not None else 0):
             record_path = _name(target, "json") if number == 0 else ""
             claimed = _claimed(_name(target, str(number)), mode, record_path, source)
             if claimed is not None:
@@ -172,7 +175,7 @@ def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode
             return None
         os.chmod(file.fileno(), _mode_of_new(record_path + "~", mode))
         file.seek(0, os.SEEK_END)
-    claimed = Claim(file, path, record_path, locked=True)
+    claimed = Claim(file, path, record_path, locked=True, recording=bool(record_path) and source is not None)
     if record is None:
         claimed.forget_record()
     claimed.record = record
@@ -238,7 +241,7 @@ def _read_record(path: str, source: str) -> dict[str, Any] | None:
 
 def sweep(target: str) -> None:
     """Remove what runs that were killed have left beside `target` under numbers that are seldom reached."""
-    number = last = 0
+    number, last = -1, 0
     while fcntl is not None and number < min(last + _GAP, _MOST):
         number += 1
         path = _name(target, str(number))
@@ -248,6 +251,8 @@ def sweep(target: str) -> None:
         try:
             with _open(path, 0, 0) as file:
                 if _lock(file) and _is_still(file, path):
+                    if number == 0:
+                        _unlink(_name(target, "json"))
                     _unlink(path)
         except (OSError, _NoLocksError):  # somebody else's, or held
             continue

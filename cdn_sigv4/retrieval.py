@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from .s3 import Request
     from .wire import Answer
 
-_SKIP = 1 << 20  # bytes read at a time of what is there already
+# Bytes read at a time: when a read fails, the layers below lose what it had so far. On a link that has broken once the
+# steps are short ones, so that each attempt gets on.
+_STEP, _SHORT_STEP = 256 << 10, 16 << 10
 
 
 def get_request(
@@ -46,12 +48,15 @@ class Retrieval:
     def __init__(self, exchange: Exchange, request: Request, tries: Patience, *, etag_is_md5: bool) -> None:
         self._exchange = exchange
         self._request = request
-        self._tries = tries
+        self.tries = tries
         self._etag_is_md5 = etag_is_md5
         self._answer: Answer | None = None
         self._skipped = 0  # bytes of the answer that come before those wanted
+        self._step = _STEP
         self.moved = 0
-        self.take(ObjectInfo(request.bucket, request.key or "", None, {}), 0, 0)
+        self._proof: tuple[str, bytes] | None = None
+        self.info = ObjectInfo(request.bucket, request.key or "", None, {})
+        self.take(self.info, 0, 0)
 
     def begin(self) -> None:
         """Send the request; again, where that was done before."""
@@ -63,16 +68,19 @@ class Retrieval:
             return answer
 
         self._skipped = 0
-        self._answer = self._exchange.begin(self._request, taken, success=(200, 206), patience=self._tries)
+        self._answer = self._exchange.begin(self._request, taken, success=(200, 206), patience=self.tries)
 
     def take(self, info: ObjectInfo, first: int, length: int) -> None:
         """Say what is to be read: `length` bytes of the object `info`, from `first` on."""
-        self.info = info
         self.length = length
         self._first = first  # where `read` begins, in the object
         self._done = 0  # bytes that it has given since
-        found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
-        self.verifier = checksums.Verifier(*found) if found is not None and length == info.size else None
+        proof = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
+        if proof is None and info.etag is not None and info.etag == self.info.etag:
+            proof = self._proof  # the same version as before, of which this answer says less
+        self.info = info
+        self._proof = proof
+        self.verifier = checksums.Verifier(*proof) if proof is not None and length == info.size else None
 
     @property
     def can_resume(self) -> bool:
@@ -98,6 +106,7 @@ class Retrieval:
             except TransportError as error:
                 failure = error
             self.close()
+            self._step = _SHORT_STEP
             self._after(failure, "resume")
             self.go_on(self._done)
         return b""
@@ -107,19 +116,19 @@ class Retrieval:
         if answer is None:
             raise TransportError("the connection was given up")
         while True:
-            block = answer.read(min(self._skipped, _SKIP) if self._skipped else amount)
+            block = answer.read(min(self._skipped or amount, self._step))
             self.moved += len(block)
             if not self._skipped or not block:
                 if self.can_resume:  # else all of it comes again
-                    self._tries.moved(len(block))
+                    self.tries.moved(len(block))
                 return block
             self._skipped -= len(block)
 
     def _after(self, failure: CDNError, kind: str) -> None:
         """Wait until the next attempt; raise the failure where there is to be none."""
         failure.operation, failure.bucket, failure.key = "GET", self.info.bucket, self.info.key
-        failure.attempts = self._tries.attempts
-        if (kind == "resume" and not self.can_resume) or not self._exchange.again(kind, failure, self._tries):
+        failure.attempts = self.tries.attempts
+        if (kind == "resume" and not self.can_resume) or not self._exchange.again(kind, failure, self.tries):
             raise failure.with_traceback(None) from None
 
     def go_on(self, done: int) -> None:
@@ -135,7 +144,7 @@ class Retrieval:
             return answer
 
         try:
-            self._answer = self._exchange.begin(request, taken, success=(200, 206), patience=self._tries)
+            self._answer = self._exchange.begin(request, taken, success=(200, 206), patience=self.tries)
         except ResponseError as error:
             if error.status not in (412, 416):
                 raise

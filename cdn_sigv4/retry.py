@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 BASE = 0.25  # seconds: the ceiling of the first wait, doubled with each further one
 PROGRESS = 64 << 10  # bytes that an attempt must have brought to count as getting on: fewer could go on for ever
-SENT = 8 << 20  # bytes of a body that have left: more than the sockets between take in while nobody reads
 QUOTA = 300  # repetitions that a client has in hand: 32 threads outlive one outage with nine each
 
 NEVER, ONCE, MORE = 0, 1, 1 << 30  # times that an operation may be tried again for one reason
@@ -32,7 +31,8 @@ RULES: dict[str | int, tuple[int, float, str]] = {
     "unreachable": (MORE, STEADY, "no way to the server: a link that is down for a moment"),
     "connect timeout": (MORE, STEADY, "the way to the server is cut or full"),
     "proxy": (MORE, STEADY, "the proxy restarts, or does not reach the server"),
-    "closed": (MORE, JITTER, "the server, or something on the way, dropped this connection; another may do"),
+    "proxy refuses": (NEVER, JITTER, "the proxy wants another password, or allows no such server"),
+    "closed": (MORE, STEADY, "the server, or something on the way, dropped this connection; another may do"),
     "stalled": (MORE, JITTER, "this connection is dead or its server hangs; another may do"),
     "unknown host": (NEVER, JITTER, "there is no such name, says the resolver"),
     "certificate": (NEVER, JITTER, "the same certificate would come again"),
@@ -45,19 +45,20 @@ RULES: dict[str | int, tuple[int, float, str]] = {
     408: (MORE, JITTER, "the server did not get the request in time"),
     429: (MORE, JITTER, "too many requests at once"),
     500: (MORE, JITTER, "S3's own advice for InternalError"),
-    502: (MORE, JITTER, "a proxy before a store that restarts"),
-    503: (MORE, JITTER, "busy, or starting"),
-    504: (MORE, JITTER, "a proxy before a slow store"),
+    502: (MORE, STEADY, "a proxy before a store that restarts"),
+    503: (MORE, STEADY, "busy, or starting"),
+    504: (MORE, STEADY, "a proxy before a slow store"),
     "InternalError": (MORE, JITTER, "the same within a 200"),
     "SlowDown": (MORE, JITTER, "the same within a 200"),
     "ServiceUnavailable": (MORE, JITTER, "the same within a 200"),
     "RequestTimeout": (MORE, JITTER, "a 400 for a body that stalled on its way"),
     "IncompleteBody": (MORE, JITTER, "a 400 for a body that the link cut short"),
     "OperationAborted": (MORE, JITTER, "another operation on the same thing is under way; S3's own advice"),
+    "ConditionalRequestConflict": (MORE, JITTER, "a conditional write met another one; AWS's own advice (PutObject)"),
     "clock": (ONCE, JITTER, "the offset has been learnt from this answer"),
     "region": (ONCE, JITTER, "the region has been learnt from this answer"),
 }
-LEARNT = ("clock", "region")  # what makes the next attempt another one: no wait, and no matter how many went before
+LEARNT = ("clock", "region")  # what makes the next attempt another one: there is nothing to wait for
 
 
 class Retry(Value):
@@ -117,7 +118,7 @@ class Patience:
         self._failures = 0  # since it last got on
         self._since = 0.0  # when the first of them was
         self._moved = 0  # bytes since then
-        self._sent = False  # since then, a body
+        self._touched = 0.0  # when bytes of a body last moved
 
     def moved(self, amount: int) -> None:
         """Say that so many bytes more of what is wanted have come."""
@@ -125,9 +126,9 @@ class Patience:
         if self._failures and self._moved >= PROGRESS:
             self._failures = 0
 
-    def sent(self) -> None:
-        """Say that a body was on its way: the seconds count anew, the attempts do not, since it begins again."""
-        self._sent = True
+    def touch(self) -> None:
+        """Say that bytes of a body are on their way: the seconds count anew, the attempts do not."""
+        self._touched = self._monotonic()
 
     def wait(self, error: CDNError) -> float | None:
         """Seconds until the next attempt after this failure, which is then counted; None when there is to be none."""
@@ -137,9 +138,8 @@ class Patience:
             return None
         now = self._monotonic()
         self._failures += 1
-        if self._failures == 1 or self._sent:
-            self._since = now
-        self._moved, self._sent = 0, False
+        self._since = now if self._failures == 1 else max(self._since, self._touched)
+        self._moved = 0
         if self._failures >= self._retry.attempts or self._spent.get(reason, 0) >= times:
             return None
         seconds = self._seconds(steady, error) if reason not in LEARNT else 0.0
@@ -155,9 +155,10 @@ class Patience:
 
     def _seconds(self, steady: float, error: CDNError) -> float:
         ceiling = min(self._retry.cap, BASE * 2.0 ** min(self._failures - 1, 30))
-        drawn = ceiling * (steady + (1 - steady) * self._random())
-        asked = error.retry_after if isinstance(error, ResponseError) else None
-        return max(drawn, min(asked or 0.0, self._retry.cap))
+        asked = (error.retry_after if isinstance(error, ResponseError) else None) or 0.0
+        if asked > self._retry.cap:  # not obeyed, so at least not by all at the same moment
+            ceiling, steady, asked = self._retry.cap, STEADY, 0.0
+        return max(ceiling * (steady + (1 - steady) * self._random()), asked)
 
 
 def reason_for(error: CDNError) -> str | int:

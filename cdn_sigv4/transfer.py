@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 RESUME_LEAST = 8 << 20  # bytes of an object from which on a part of it is worth a record
 SYNC_EVERY = 32 << 20  # bytes after which the disk is waited for, so that a power cut costs no more than these
+# What of an answer's headers describes the object, beside x-amz-*: a proxy's cookies have no business on the disk.
+_RECORDED = frozenset(
+    ["etag", "last-modified", "content-type", "content-encoding", "content-language", "cache-control"]
+)
 # After these, what is here is of no use to a later run.
 _SPOILT = (IntegrityError, InvalidResponse, NotFound, NotModified, ObjectChanged, PreconditionFailed)
 
@@ -80,30 +84,30 @@ class Download:
 
     def _fetched(self, file: BinaryIO) -> ObjectInfo:
         """The object whose bytes are in the file; what is damaged or was replaced meanwhile begins again, once."""
+        retrieval = Retrieval(self._exchange, self._request, self._tries, etag_is_md5=self._etag_is_md5)
         while True:
-            retrieval = Retrieval(self._exchange, self._request, self._tries, etag_is_md5=self._etag_is_md5)
             failure: CDNError
             is_leftover = self._replacement.record is not None
+            is_open = False
             try:
                 self._open(file, retrieval)
+                is_open = True
                 self._save(file, retrieval)
             except (IntegrityError, ObjectChanged) as error:
                 failure = error
-            except InvalidResponse as error:
-                if not is_leftover:
-                    raise
-                failure = error
-            except TransportError as error:
-                if retrieval.can_resume:  # it has been tried
+            except (InvalidResponse, TransportError) as error:
+                # A first request has had its attempts, and so has a body that could be gone on with.
+                is_over = not is_open or retrieval.can_resume
+                if not (is_leftover and isinstance(error, InvalidResponse)) and is_over:
                     raise
                 failure = error
             else:
                 return retrieval.info
             finally:
                 retrieval.close()
-                self.moved += retrieval.moved
+                self.moved = retrieval.moved
             if is_leftover:  # what an earlier run has left was of no use: that is no failure of this one
-                self._tries = self._exchange.patience()
+                self._tries = retrieval.tries = self._exchange.patience()
             elif not self._exchange.again("restart", failure, self._tries):
                 raise failure.with_traceback(None) from None
             self._replacement.restart()
@@ -125,7 +129,8 @@ class Download:
             self._replacement.note(self._record(retrieval.info))
 
     def _record(self, info: ObjectInfo) -> dict[str, Any]:
-        return {"size": info.size, "headers": info.headers}
+        kept = {name: value for name, value in info.headers.items() if name in _RECORDED or name.startswith("x-amz-")}
+        return {"size": info.size, "headers": kept}
 
     def _recorded(self, record: dict[str, Any]) -> ObjectInfo | None:
         """The object of a record, None where it is not of the form that `_record` gives it."""

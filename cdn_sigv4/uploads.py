@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import answers, checksums, s3
 from .body import open_body
-from .errors import CDNError, OutcomeUnknown, SourceError
+from .errors import CDNError, SourceError
 from .exchange import about
 
 TYPE_CHECKING = False
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 _CUSTOMER_KEY = "x-amz-server-side-encryption-customer-"  # without these a HEAD of such an object is refused
-_SHOWN = ("x-amz-meta-", "content-type", "content-encoding", "cache-control")  # by a HEAD, as they were sent
 
 
 def put(
@@ -54,6 +53,8 @@ def put(
     try:
         s3.check_size(body.size)
         return _Upload(exchange, request, body, described, checksum, etag_is_md5=etag_is_md5).run()
+    except SourceError as error:
+        raise about(request, error) from error.__cause__
     finally:
         body.close()
 
@@ -99,7 +100,11 @@ class _Upload:
             return None
         name, theirs = found
         # Where the store does not say the checksum that it was sent, its MD5 is worth another pass over the bytes.
-        checksums.compare(name, self._body.digests(name)[name], theirs)
+        try:
+            ours = self._body.digests(name)[name]
+        except SourceError:  # it is stored, whatever becomes of the source now
+            return None
+        checksums.compare(name, ours, theirs)
         return name
 
     def _found_out(self, refusal: CDNError) -> Outcome:
@@ -128,22 +133,19 @@ class _Upload:
 
     def _is_ours(self, info: ObjectInfo) -> bool | None:
         """Whether an object has these bytes and this description; None where the bytes cannot be compared."""
-        kept = {name: value for name, value in self._described.items() if name.startswith(_SHOWN)}
-        if info.size != self._body.size or any(info.headers.get(name) != value for name, value in kept.items()):
+        metadata = {name: value for name, value in self._described.items() if name.startswith("x-amz-meta-")}
+        if info.size not in (None, self._body.size):
+            return False
+        if any(info.headers.get(name) != value for name, value in metadata.items()):
             return False
         found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
-        return None if found is None else self._body.digests(found[0])[found[0]] == found[1]
+        if found is None or info.size is None:
+            return None
+        return self._body.digests(found[0])[found[0]] == found[1]
 
 
-def _unknown(refusal: CDNError, why: str) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"the first answer was lost, the repetition was refused because of its condition, and {why}",
-        operation=refusal.operation,
-        bucket=refusal.bucket,
-        key=refusal.key,
-        status=refusal.status,
-        code=refusal.code,
-        request_id=refusal.request_id,
-        hint="Look whether the object is the one that was sent, before it is sent again.",
-        attempts=refusal.attempts,
+def _unknown(refusal: CDNError, why: str) -> CDNError:
+    return refusal.as_unknown(
+        f"an earlier answer was lost, the repetition was refused ({refusal.message}), and {why}",
+        "Look whether the object is the one that was sent, before it is sent again.",
     )

@@ -171,7 +171,8 @@ class Wire:
         except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             failure = failed(error)
         else:
-            if response.status_code >= 200 and not (response.status_code < 300 and body is not None and body.remaining):
+            is_unsent = prepared.cut_short or (body is not None and body.remaining)
+            if response.status_code >= (300 if is_unsent else 200):
                 return Answer(response, failed)
             # What comes next on this connection belongs to this request: it must not answer another one.
             response.close()

@@ -137,6 +137,33 @@ def test_what_cannot_be_found_out(store, condition, old, head):
     assert (error.operation, error.bucket, error.key) == ("PUT", BUCKET, "key")
 
 
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_proxys_answer_hides_a_success_as_well(store, status):
+    """A proxy's 504 tells no more of what the store did than silence: the 412 behind it is looked into too."""
+    link = Lossy(store)
+
+    def behind_a_proxy(request):
+        answer = link(request)
+        return Answer(status) if answer.reset else answer
+
+    assert outcome(behind_a_proxy, **CREATE).etag == md5_tag(DATA)
+    assert link.methods == ["PUT", "PUT", "HEAD"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        Answer(headers={"ETag": md5_tag(DATA), "Content-Type": "text/plain; charset=utf-8"}, length=len(DATA)),
+        Answer(headers={"ETag": md5_tag(DATA)}, no_length=True),
+    ],
+    ids=["another form of the content type", "no length"],
+)
+def test_what_a_store_says_in_other_words_is_not_anothers(store, head):
+    """A HEAD whose content type is in another form, or without a length, is never taken for somebody else's object."""
+    found = outcome(Lossy(store, head=head), content_type="text/plain", **CREATE)
+    assert not isinstance(found, PreconditionFailed)
+
+
 def test_a_precondition_that_failed_at_once_is_that(store):
     """Without a lost answer before it a 412 is a 412, and nothing is looked up."""
     store.put(BUCKET, "key", b"theirs")

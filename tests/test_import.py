@@ -28,20 +28,20 @@ FLOORS = [
     ["checksums", "endpoint", "files"],
     ["body"],
     ["s3"],
-    ["answers", "auth", "retry"],
+    ["answers", "auth", "retry", "outcome"],
     ["diagnosis", "reader"],
     ["adapter"],
     ["failures"],
     ["wire"],
     ["exchange"],
-    ["retrieval", "uploads"],
+    ["retrieval", "uploads", "listing"],
     ["transfer"],
     ["client"],
     ["manager"],
     ["__init__"],
 ]
 # These know values and nothing else: no network, no disk, no randomness.
-PURE = ["errors", "sigv4", "s3", "endpoint", "answers", "diagnosis", "checksums", "retry"]
+PURE = ["errors", "sigv4", "s3", "endpoint", "answers", "diagnosis", "checksums", "retry", "outcome"]
 UNKNOWN_TO_THE_PURE = {"requests", "urllib3", "socket", "ssl", "os", "random", "secrets", "pathlib", "subprocess"}
 
 # What `import cdn_sigv4` must not bring with it: each costs milliseconds, the first four most.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import BODY, ETAG, client_of, judged, still_works
-from kit_calls import md5_tag
+from kit_calls import md5_tag, xml
 from kit_files import content
 from rawserver import Answer, RawServer, in_turn
 
@@ -305,7 +305,7 @@ def test_waits_are_told(tmp_path):
     ) as server:
         with client_of(server, retry=AGAIN, on_event=lambda event: heard.append((str(event), event.wait))) as client:
             client.put_object("bucket", "key", b"data")
-    assert [wait for _, wait in heard] == [2.0, 0.25]
+    assert [wait for _, wait in heard] == [2.0, 0.375]
     assert heard[0][0].startswith("retry: attempt 2 in 2.0 s, because PUT bucket/key: 503")
     assert "attempt 3" in heard[1][0]
 
@@ -336,12 +336,22 @@ def test_a_lost_answer_is_not_forgotten(later):
                 write()
 
 
-def test_a_refusal_is_not_called_unknown():
-    """A 403 to the repetition is the caller's affair: the first attempt had no more rights."""
-    with RawServer(in_turn(Answer(reset=True), Answer(403))) as server, client_of(server, retry=AGAIN) as client:
-        with pytest.raises(Exception, match="403") as caught:
-            client.put_object("bucket", "key", b"data")
-    assert not isinstance(caught.value, OutcomeUnknown)
+def test_nothing_that_comes_later_hides_a_lost_answer():
+    """Whatever the repetition says, a portal's page or that the token has expired: what the first did is unknown."""
+    portal = Answer(body=b"<html>sign in</html>")
+    laters = [
+        Answer(403),
+        Answer(404),
+        Answer(400, body=xml("BadDigest")),
+        Answer(302, headers={"Location": "/"}),
+        portal,
+    ]
+    with RawServer() as server, client_of(server, retry=AGAIN) as client:
+        for later in laters:
+            server.answer = in_turn(Answer(reset=True), later)
+            with pytest.raises(OutcomeUnknown, match="an earlier answer was lost, and then") as caught:
+                client.put_object("bucket", "key", b"data")
+            assert caught.value.status == (None if later is portal else later.status)
 
 
 @pytest.mark.parametrize("trouble", ["closed", "no seek", "shorter"])

@@ -118,7 +118,7 @@ def test_every_row_says_why():
 
 def test_every_cause_of_a_transport_error_has_a_row():
     """The names that failures.py gives to what the network did are rows of the table."""
-    named = {line[1] for line in failures._FAILURES} | {"unknown host", "closed"}
+    named = {line[1] for line in failures._FAILURES} | {"unknown host", "closed", "proxy refuses"}
     assert named <= set(RULES)
     assert {kind.cause for kind in (TransportError, OutcomeUnknown, ObjectChanged, ClockError)} <= set(RULES)
 
@@ -160,7 +160,7 @@ def test_full_jitter():
     for random, share in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
         patience, time = patience_of(Retry(attempts=9, budget=1000, cap=5), random=random)
         ceilings = [0.25, 0.5, 1, 2, 4, 5, 5, 5]
-        assert waits(patience, time, transport("closed")) == [share * ceiling for ceiling in ceilings]
+        assert waits(patience, time, transport("stalled")) == [share * ceiling for ceiling in ceilings]
 
 
 def test_where_nobody_listens_half_of_the_wait_is_certain():
@@ -170,21 +170,27 @@ def test_where_nobody_listens_half_of_the_wait_is_certain():
 
 
 @same_each_run
-@given(drawn=st.lists(st.floats(0, 1), min_size=9, max_size=9))
-def test_the_default_outlives_a_restart_of_ten_seconds(drawn):
-    """Whatever is drawn, the last of ten attempts at a port that refuses is made after ten seconds, not before."""
+@given(
+    drawn=st.lists(st.floats(0, 1), min_size=9, max_size=9),
+    failure=st.sampled_from([refused(), transport("closed"), answered(502), answered(503), answered(504)]),
+)
+def test_the_default_outlives_a_restart_of_ten_seconds(drawn, failure):
+    """Whatever is drawn, the last of ten attempts at a server that restarts is made after ten seconds, not before."""
     numbers = iter(drawn)
     patience, time = patience_of(random=lambda: next(numbers))
-    found = waits(patience, time, refused())
+    found = waits(patience, time, failure)
     assert len(found) == 9
     assert sum(found) > 10
 
 
 @pytest.mark.parametrize(
-    ("asked", "wait"), [(None, 0.125), (0.0, 0.125), (0.1, 0.125), (1.0, 1.0), (5.0, 5.0), (60.0, 5.0), (1e9, 5.0)]
+    ("asked", "wait"), [(None, 0.1875), (0.0, 0.1875), (0.1, 0.1875), (1.0, 1.0), (5.0, 5.0), (60.0, 3.75), (1e9, 3.75)]
 )
 def test_retry_after_is_obeyed_up_to_the_cap(asked, wait):
-    """The server may ask for more time than was drawn, but not for more than the cap: MinIO says 60 and means 2."""
+    """The server may ask for more time than was drawn; for more than the cap it gets most of that, drawn.
+
+    MinIO says 60 and is back in 2; and who all waited for exactly the cap would come back all at once.
+    """
     patience, _ = patience_of()
     assert patience.wait(answered(503, retry_after=asked)) == wait
 
@@ -228,10 +234,19 @@ def test_a_body_on_its_way_is_given_its_time():
     patience, time = patience_of(Retry(attempts=5, budget=30))
     for _ in range(4):
         time.now += 600
-        patience.sent()
+        patience.touch()
         assert patience.wait(transport("closed")) is not None
-    patience.sent()
+    patience.touch()
     assert patience.wait(transport("closed")) is None, "five attempts are five"
+
+
+def test_a_body_that_stalled_long_ago_is_not():
+    """Seconds since its last byte do count: what stalls for longer than the budget is tried twice in all."""
+    patience, time = patience_of(Retry(attempts=5, budget=30))
+    for again in (True, False):
+        patience.touch()
+        time.now += 60
+        assert (patience.wait(transport("stalled")) is not None) is again
 
 
 def test_no_attempt_begins_after_the_budget():
