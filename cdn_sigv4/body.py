@@ -47,7 +47,10 @@ class Body:
         if len(block) > wanted:  # what is too much would stand before the next request on the connection
             raise SourceError(f"the source gave {len(block)} bytes when asked for {wanted}")
         if not block:
-            raise SourceError(f"the source ended {self.remaining} bytes before the {self.size} that it had at first")
+            raise SourceError(
+                f"the source had {self.size} bytes at first, and ended {self.remaining} bytes before that",
+                hint="Nothing was stored of this attempt: upload it again when nobody writes to it.",
+            )
         self.remaining -= len(block)
         if self.heard is not None:
             self.heard()

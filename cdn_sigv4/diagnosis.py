@@ -72,6 +72,10 @@ _HINTS = {
 
 # Where the answer names no code: a HEAD's, or one of a proxy on the way.
 _STATUS_HINTS = {
+    407: "The proxy wants a user's credentials, in the proxy's URL before the host.",
+    412: "The object is another one than if_match names; or, with if_none_match='*', there is one already.",
+    413: "A proxy before the store limits the size of bodies.",
+    500: "The server failed: its log says why.",
     429: _BUSY,
     502: "A proxy before the store does not reach it.",
     503: "The server is busy or starting: try again later.",

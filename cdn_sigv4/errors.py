@@ -28,7 +28,8 @@ class CDNError(Exception):
 
     Attributes, each None where unknown: `message` (str), `operation` (HTTP method), `bucket`, `key`,
     `status` (HTTP status, int), `code` (S3's error code), `request_id` (the server's name for the request,
-    to be found in its log), `hint` (one sentence that says what to do), `attempts` (requests that were made, int).
+    to be found in its log), `hint` (one sentence that says what to do), `attempts` (requests that were made, int),
+    `seconds` (that it took, float).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CDNError(Exception):
         request_id: str | None = None,
         hint: str | None = None,
         attempts: int | None = None,
+        seconds: float | None = None,
     ) -> None:
         # Only `message` is positional, so that the pickled form (args, then __dict__) makes the same error again.
         super().__init__(message)
@@ -55,11 +57,12 @@ class CDNError(Exception):
         self.request_id = request_id
         self.hint = hint
         self.attempts = attempts
+        self.seconds = seconds
 
     def as_unknown(self, message: str, hint: str | None = None) -> OutcomeUnknown:
         """OutcomeUnknown with the evidence of this error."""
         unknown = OutcomeUnknown(message)
-        for name in ("operation", "bucket", "key", "status", "code", "request_id", "hint", "attempts"):
+        for name in ("operation", "bucket", "key", "status", "code", "request_id", "attempts", "seconds"):
             setattr(unknown, name, getattr(self, name))
         unknown.hint = hint or self.hint
         return unknown
@@ -72,7 +75,7 @@ class CDNError(Exception):
         if self.request_id:
             text += f" [request id {printable(self.request_id)}]"
         if self.attempts is not None and self.attempts > 1:
-            text += f" (after {self.attempts} attempts)"
+            text += f" (after {self.attempts} attempts{'' if self.seconds is None else f' in {self.seconds:.0f} s'})"
         return f"{text} - {self.hint}" if self.hint else text
 
 

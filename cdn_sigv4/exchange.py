@@ -130,7 +130,7 @@ class Exchange:
                 result = self._attempt(request, parse, body, success)
             except CDNError as error:
                 failure = error.with_traceback(None)  # its frames hold the signed headers
-                failure.attempts = tries.attempts
+                failure.attempts, failure.seconds = tries.attempts, tries.seconds()
             else:
                 tries.done()
                 return result
@@ -147,6 +147,7 @@ class Exchange:
         """Whether to try again after this failure: if so, after the wait and with what it taught."""
         failure = failure.with_traceback(None)  # whoever is told keeps no connection by it, nor signed headers
         attempt = failure.attempts = tries.attempts
+        failure.seconds = tries.seconds()
         learnt = self._learnt(failure)
         seconds = tries.wait(failure)
         if seconds is None:
@@ -198,7 +199,8 @@ class Exchange:
             raise about(request, error) from error.__cause__
 
         def refused(answer: Answer) -> T:
-            text = answer.read_some(MAX_ERROR_BYTES)
+            latest = self.monotonic() + self._timeout[1]  # a body that drips is not worth more
+            text = answer.read_some(MAX_ERROR_BYTES, lambda: self.monotonic() > latest)
             # Now and not the time of the signature: a long upload is no wrong clock.
             raise self._diagnosed(request, answer, text, region, self.clock() + offset)
 

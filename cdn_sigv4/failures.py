@@ -58,7 +58,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str, str | None], .
         (SSLCertVerificationError, CertificateError),
         "certificate",
         "the certificate of {authority} was not accepted: {text}",
-        "For a private certificate authority give its file as verify=; also check this machine's clock.",
+        "For a private certificate authority give its file as verify=, or name it in REQUESTS_CA_BUNDLE.",
     ),
     (
         (SSLEOFError, SSLZeroReturnError),
@@ -119,6 +119,9 @@ _UNSENT = (
 )
 
 
+_PROXY_HINT = "It wants a user's credentials, in the proxy's URL before the host, or it allows no such server."
+_NAME_HINT = "The certificate is for other names: give one of those as the endpoint, or have it issued for this one."
+_WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 _CLOCK_HINT = "Set this machine's clock; if it is right, the server's certificate has expired, or is not valid yet."
 _NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
 
@@ -153,10 +156,12 @@ def transport_error(
     if name == "unresolved" and all(cause.errno != EAI_AGAIN for cause in causes if isinstance(cause, gaierror)):
         name = "unknown host"
     if name == "proxy" and any("failed: 4" in str(cause) for cause in causes):  # "Tunnel connection failed: 407 …"
-        name = "proxy refuses"
+        name, hint = "proxy refuses", _PROXY_HINT
     if name == "tls" and sent.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
-    innermost = str(causes[-1]) or type(causes[-1]).__name__
+    if any(getattr(cause, "verify_code", 0) in _WRONG_NAME for cause in causes):
+        hint = _NAME_HINT
+    innermost = (str(causes[-1]) or type(causes[-1]).__name__).partition(" (_ssl.c:")[0]
     authority = sent.headers["host"]
     text = text.format(authority=authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
     trouble = _clock_trouble(causes, sent, timeout[0], clock()) if name == "certificate" and not proxy else None
@@ -167,6 +172,8 @@ def transport_error(
     else:
         is_sent = sent.head_sent
     kind: type[TransportError] = OutcomeUnknown if is_sent and request.is_write else TransportError
+    if kind is OutcomeUnknown:
+        text += "; the whole request was sent, so it may have taken effect"
     if trouble is not None:
         kind, text, hint = ClockError, f"{text}: {trouble}", _CLOCK_HINT
     failure: TransportError = kind(

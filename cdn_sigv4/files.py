@@ -181,9 +181,10 @@ class Replacement:
         if self._claim is not None:
             self._claim.forget_record()
 
-    def keep(self) -> None:
-        """Leave the part and its record, where there is one, for a later run."""
+    def keep(self) -> bool:
+        """Leave the part and its record for a later run; False where there is none to go on from."""
         self._kept = self._claim is not None and self._claim.has_record
+        return self._kept
 
     def commit(self) -> None:
         """Make what was written the file at `path`."""

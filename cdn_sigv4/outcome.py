@@ -25,7 +25,7 @@ def told(failure: CDNError, before: list[CDNError]) -> CDNError:
     """What to say of a write that failed in the end: what went before may matter more than the last failure."""
     for earlier in before:
         if isinstance(earlier, IntegrityError) and earlier.status is None and not isinstance(failure, IntegrityError):
-            earlier.attempts = failure.attempts
+            earlier.attempts, earlier.seconds = failure.attempts, failure.seconds
             return earlier  # the store has kept damaged bytes, and nothing that came later has taken their place
     is_lost = any(isinstance(earlier, OutcomeUnknown) for earlier in before)
     is_odd = any(isinstance(earlier, InvalidResponse) for earlier in before) and not isinstance(

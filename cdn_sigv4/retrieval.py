@@ -127,7 +127,7 @@ class Retrieval:
     def _after(self, failure: CDNError, kind: str) -> None:
         """Wait until the next attempt; raise the failure where there is to be none."""
         failure.operation, failure.bucket, failure.key = "GET", self.info.bucket, self.info.key
-        failure.attempts = self.tries.attempts
+        failure.attempts, failure.seconds = self.tries.attempts, self.tries.seconds()
         if (kind == "resume" and not self.can_resume) or not self._exchange.again(kind, failure, self.tries):
             raise failure.with_traceback(None) from None
 
@@ -150,7 +150,8 @@ class Retrieval:
                 raise
             changed = answers.replaced()
             changed.operation, changed.bucket, changed.key = error.operation, error.bucket, error.key
-            changed.status, changed.request_id, changed.attempts = error.status, error.request_id, error.attempts
+            changed.status, changed.request_id = error.status, error.request_id
+            changed.attempts, changed.seconds = error.attempts, error.seconds
             raise changed from None
 
     def restart(self, failure: IntegrityError) -> tuple[ObjectInfo, int, checksums.Verifier | None]:

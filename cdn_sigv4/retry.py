@@ -115,6 +115,7 @@ class Patience:
         self._monotonic = monotonic
         self._random = random
         self._spent: dict[str | int, int] = {}
+        self._begun = monotonic()
         self._failures = 0  # since it last got on
         self._since = 0.0  # when the first of them was
         self._moved = 0  # bytes since then
@@ -148,6 +149,10 @@ class Patience:
         self._spent[reason] = self._spent.get(reason, 0) + 1
         self.attempts += 1
         return seconds
+
+    def seconds(self) -> float:
+        """How long it has been tried."""
+        return self._monotonic() - self._begun
 
     def done(self) -> None:
         """Say that the operation ended well."""

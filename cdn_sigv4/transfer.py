@@ -77,7 +77,10 @@ class Download:
             except BaseException as error:
                 is_ctrl_c = not isinstance(error, Exception)
                 if is_ctrl_c or (isinstance(error, CDNError) and not isinstance(error, _SPOILT)):
-                    self._replacement.keep()
+                    is_kept = self._replacement.keep()
+                    if is_kept and isinstance(error, CDNError):
+                        kept = f"{file.tell()} bytes are kept beside the target: the next call goes on with them."
+                        error.hint = f"{error.hint} {kept}" if error.hint else kept
                 raise
             self._replacement.commit()
         return info

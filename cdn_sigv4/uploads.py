@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import answers, checksums, s3
 from .body import open_body
-from .errors import CDNError, SourceError
+from .errors import CDNError, IntegrityError, SourceError
 from .exchange import about
 
 TYPE_CHECKING = False
@@ -104,7 +104,12 @@ class _Upload:
             ours = self._body.digests(name)[name]
         except SourceError:  # it is stored, whatever becomes of the source now
             return None
-        checksums.compare(name, ours, theirs)
+        try:
+            checksums.compare(name, ours, theirs)
+        except IntegrityError as error:
+            error.message = f"the store has kept other bytes than those sent: {error.message}"
+            error.hint = f"The object under this key is not to be used: upload it again. {error.hint}"
+            raise
         return name
 
     def _found_out(self, refusal: CDNError) -> Outcome:

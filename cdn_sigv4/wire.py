@@ -44,6 +44,7 @@ if tuple(int(part) for part in _URLLIB3.split(".")[:2]) < (1, 26):
     raise ImportError(f"urllib3 {_URLLIB3} is too old for cdn_sigv4; type: pip install 'urllib3>=1.26.5'")
 
 _BLOCK = 64 << 10  # bytes per read of a small answer
+_SMALL_BLOCK = 8  # bytes per read of an error's, which has some hundred
 
 
 class Answer:
@@ -66,25 +67,32 @@ class Answer:
         self.close()
         raise failure from None
 
-    def _blocks(self, most: int) -> Iterator[bytes]:
+    def _blocks(self, most: int, step: int = _BLOCK) -> Iterator[bytes]:
         """The body's blocks up to its end, or up to `most` bytes."""
         while most > 0:
-            block = self.read(min(most, _BLOCK))
+            block = self.read(min(most, step))
             if not block:
                 return
             most -= len(block)
             yield block
 
-    def read_some(self, limit: int) -> bytes:
-        """The first `limit` bytes of an error's body, or as many as come: the status has said the main thing."""
+    def read_some(self, limit: int, is_late: Callable[[], bool]) -> bytes:
+        """The first `limit` bytes of an error's body, or as many as come in time: the status has said the main thing.
+
+        In small steps: when the connection breaks the layers below lose what the last step had so far.
+        """
         body = b""
         try:
-            for block in self._blocks(limit):
+            for block in self._blocks(limit, _SMALL_BLOCK):
                 body += block
+                if is_late():
+                    break
+            else:
+                if len(body) < limit:
+                    return body
         except TransportError:
             return body
-        if len(body) == limit:
-            self.close()
+        self.close()
         return body
 
     def read_all(self, limit: int) -> bytes:

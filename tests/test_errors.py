@@ -25,6 +25,7 @@ EVIDENCE = {
     "request_id": "17A",
     "hint": "Ask.",
     "attempts": 3,
+    "seconds": 22.4,
 }
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CDNError)]
 
@@ -91,10 +92,11 @@ def test_pickles_what_was_added_later():
         pytest.param({"code": "NoSuchKey"}, "NoSuchKey: no", id="code"),
         pytest.param({"request_id": "17A"}, "no [request id 17A]", id="request id"),
         pytest.param({"hint": "Ask."}, "no - Ask.", id="hint"),
-        pytest.param({"attempts": 1}, "no", id="one attempt is what one expects"),
+        pytest.param({"attempts": 1, "seconds": 60.0}, "no", id="one attempt is what one expects"),
+        pytest.param({"attempts": 2}, "no (after 2 attempts)", id="attempts"),
         pytest.param(
             EVIDENCE,
-            "PUT models/a/b: 403 AccessDenied: no [request id 17A] (after 3 attempts) - Ask.",
+            "PUT models/a/b: 403 AccessDenied: no [request id 17A] (after 3 attempts in 22 s) - Ask.",
             id="everything, in this order",
         ),
     ],

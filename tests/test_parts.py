@@ -251,7 +251,7 @@ def test_a_part_of_no_further_use_goes(room):
 
 @pytest.mark.parametrize("condition", [{"if_match": '"another"'}, {"if_none_match": "*"}], ids=["412", "304"])
 def test_a_condition_that_fails_throws_no_part_away(room, condition):
-    """Who only looks whether there is something new leaves what is here of the object to the next one who fetches it."""
+    """Who only looks whether there is something new leaves what is here to the next one who fetches it."""
     room.break_at(5 * MIB)
     with pytest.raises((PreconditionFailed, NotModified)):
         room.download(**condition)
