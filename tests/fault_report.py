@@ -7,12 +7,17 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Sequence
 
 from fault_peers import run_peers
 from fault_runner import HANG, WRONG, Result, cases, run
 from fault_table import UNDETECTABLE
 
+LEGEND = """\
+A fault that passes spoils the first request alone; one that lasts spoils all of them. Outcome: "right", or the class
+of the error, as the table in tests/fault_table.py demands it. Bytes: of bodies, over the wire, both ways. Attempts:
+requests that reached the server (none where it refuses connections).
+"""
 HEADINGS = ("fault", "", "operation", "size", "outcome", "bytes", "attempts")
 USERS_SETTINGS = ("AWS_", "CDN_", "MINIO_", "NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -24,7 +29,7 @@ def main(arguments: Sequence[str], usage: str) -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows into this file too")
     chosen = parser.parse_args(arguments)
     forget_users_settings()
-    results = list(run_all())
+    results = run_all()
     show(results)
     report = {"cdn_sigv4": [as_data(result) for result in results]}
     if chosen.peers:
@@ -42,16 +47,20 @@ def forget_users_settings() -> None:
             del os.environ[name]
 
 
-def run_all() -> Iterator[Result]:
-    """Run each case in a folder of its own."""
+def run_all() -> list[Result]:
+    """Run each case in a folder of its own, and print its line at once: it takes most of a minute."""
+    print(LEGEND)
+    print_row(HEADINGS)
+    results = []
     for case in cases():
         with tempfile.TemporaryDirectory(prefix="cdn-sigv4-") as folder:
-            yield run(case, Path(folder))
+            results.append(run(case, Path(folder)))
+        print_row(as_row(results[-1]))
+    return results
 
 
 def show(results: Sequence[Result]) -> None:
-    """Print the table, what is not as it must be, what nobody can detect, and the counts."""
-    print_table([HEADINGS, *map(as_row, results)])
+    """Print what is not as it must be, what nobody can detect, and the counts."""
     print(f"\n{UNDETECTABLE}\n")
     failed = [result for result in results if not result.as_required]
     for result in failed:
@@ -60,8 +69,12 @@ def show(results: Sequence[Result]) -> None:
             print(f"    {problem}")
     silent = sum(result.outcome == WRONG for result in results)
     hangs = sum(result.outcome == HANG for result in results)
-    others = f", {len(failed)} not as required" if failed else ""
-    print(f"{len(results)} cases, {silent} silent wrong results, {hangs} hangs{others}")
+    right = sum(result.outcome == "right" for result in results)
+    others = f"{len(failed)} not as they must be" if failed else "all as they must be"
+    print(
+        f"{len(results)} cases, {right} right and {len(results) - right} typed errors, {others};"
+        f" {silent} silent wrong results, {hangs} hangs"
+    )
 
 
 def as_row(result: Result) -> tuple[str, ...]:
@@ -96,3 +109,12 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, rights)]
         print("  ".join(cells).rstrip())
+
+
+WIDTHS = (46, 6, 9, 9, 22, 10, 8)  # of the columns; the last two are numbers
+
+
+def print_row(row: Sequence[str]) -> None:
+    """Print one line of the table, at once."""
+    cells = [cell.rjust(width) if at > 4 else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, WIDTHS))]
+    print(" ".join(cells).rstrip(), flush=True)
