@@ -104,10 +104,12 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 def check_origin(headers: Mapping[str, str]) -> None:
     """InvalidResponse unless S3 has answered: a captive portal says 200 to everything, with a page of its own."""
     if "etag" not in headers and not any(name.startswith("x-amz-") for name in headers):
-        raise InvalidResponse(
+        strange = InvalidResponse(
             "the answer has neither an entity tag nor any x-amz- header: it is not from an S3 server",
             hint="A captive portal or a proxy answers in the store's place, or the endpoint is another server.",
         )
+        strange.is_strange = True
+        raise strange
 
 
 def check_done(headers: Mapping[str, str], text: bytes) -> None:

@@ -112,7 +112,12 @@ class RedirectRefused(ResponseError):
 
 
 class InvalidResponse(CDNError):
-    """The answer is not one that HTTP or S3 allow here; nothing of it was used."""
+    """The answer is not one that HTTP or S3 allow here; nothing of it was used.
+
+    `is_strange`: it is not from an S3 server at all, but from a captive portal, a proxy, or another server.
+    """
+
+    is_strange = False
 
 
 class IntegrityError(CDNError):

@@ -38,11 +38,20 @@ def get_request(
     return s3.object_request("GET", bucket, key, {"versionId": version_id}, headers)
 
 
+def _is_strong(tag: str) -> bool:
+    try:
+        s3.check_header("if-match", tag)
+    except ValueError:
+        return False
+    return tag.startswith('"')
+
+
 class Retrieval:
     """The bytes of one object, or of a part of it, in their order, over as many answers as it takes.
 
     `info`, and `length`, the number of bytes that `read` will give. `verifier` is there for a whole object of which
-    the store says a checksum. `moved` counts the bytes that have come over the wire.
+    the store says a checksum. `moved` counts the bytes that have come over the wire. `can_resume`: whether the object
+    has a strong entity tag that can be sent back; without, two versions could be mixed.
     """
 
     def __init__(self, exchange: Exchange, request: Request, tries: Patience, *, etag_is_md5: bool) -> None:
@@ -54,9 +63,7 @@ class Retrieval:
         self._skipped = 0  # bytes of the answer that come before those wanted
         self._step = _STEP
         self.moved = 0
-        self._proof: tuple[str, bytes] | None = None
-        self.info = ObjectInfo(request.bucket, request.key or "", None, {})
-        self.take(self.info, 0, 0)
+        self.forget()
 
     def begin(self) -> None:
         """Send the request; again, where that was done before."""
@@ -70,6 +77,12 @@ class Retrieval:
         self._skipped = 0
         self._answer = self._exchange.begin(self._request, taken, success=(200, 206), patience=self.tries)
 
+    def forget(self) -> None:
+        """Know nothing of the object any more, neither its version nor its checksum."""
+        self._proof: tuple[str, bytes] | None = None
+        self.info = ObjectInfo(self._request.bucket, self._request.key or "", None, {})
+        self.take(self.info, 0, 0)
+
     def take(self, info: ObjectInfo, first: int, length: int) -> None:
         """Say what is to be read: `length` bytes of the object `info`, from `first` on."""
         self.length = length
@@ -79,18 +92,9 @@ class Retrieval:
         if proof is None and info.etag is not None and info.etag == self.info.etag:
             proof = self._proof  # the same version as before, of which this answer says less
         self.info = info
+        self.can_resume = _is_strong(info.etag or "")
         self._proof = proof
         self.verifier = checksums.Verifier(*proof) if proof is not None and length == info.size else None
-
-    @property
-    def can_resume(self) -> bool:
-        """Whether the object has a strong entity tag that can be sent back: without, two versions could be mixed."""
-        tag = self.info.etag or ""
-        try:
-            s3.check_header("if-match", tag)
-        except ValueError:
-            return False
-        return tag.startswith('"')
 
     def read(self, amount: int) -> bytes:
         """At most `amount` bytes, empty at the end; the error in the end, where a broken body cannot go on."""

@@ -14,9 +14,7 @@ from .errors import (
     IntegrityError,
     InvalidResponse,
     NotFound,
-    NotModified,
     ObjectChanged,
-    PreconditionFailed,
     TransportError,
 )
 from .exchange import about
@@ -36,8 +34,15 @@ SYNC_EVERY = 32 << 20  # bytes after which the disk is waited for, so that a pow
 _RECORDED = frozenset(
     ["etag", "last-modified", "content-type", "content-encoding", "content-language", "cache-control"]
 )
-# After these, what is here is of no use to a later run.
-_SPOILT = (IntegrityError, InvalidResponse, NotFound, NotModified, ObjectChanged, PreconditionFailed)
+
+
+def _is_spoilt(error: CDNError) -> bool:
+    """Whether what is here of the object is of no use to a later run; what a stranger answers says nothing of that."""
+    if isinstance(error, NotFound):
+        return error.request_id is not None
+    return isinstance(error, (IntegrityError, ObjectChanged)) or (
+        isinstance(error, InvalidResponse) and not error.is_strange
+    )
 
 
 class TransferResult(s3.Value):
@@ -76,7 +81,7 @@ class Download:
                 info = self._fetched(file)
             except BaseException as error:
                 is_ctrl_c = not isinstance(error, Exception)
-                if is_ctrl_c or (isinstance(error, CDNError) and not isinstance(error, _SPOILT)):
+                if is_ctrl_c or (isinstance(error, CDNError) and not _is_spoilt(error)):
                     is_kept = self._replacement.keep()
                     if is_kept and isinstance(error, CDNError):
                         kept = f"{file.tell()} bytes are kept beside the target: the next call goes on with them."
@@ -101,7 +106,8 @@ class Download:
             except (InvalidResponse, TransportError) as error:
                 # A first request has had its attempts, and so has a body that could be gone on with.
                 is_over = not is_open or retrieval.can_resume
-                if not (is_leftover and isinstance(error, InvalidResponse)) and is_over:
+                is_misfit = is_leftover and isinstance(error, InvalidResponse) and not error.is_strange
+                if is_over and not is_misfit:
                     raise
                 failure = error
             else:
@@ -111,6 +117,7 @@ class Download:
                 self.moved = retrieval.moved
             if is_leftover:  # what an earlier run has left was of no use: that is no failure of this one
                 self._tries = retrieval.tries = self._exchange.patience()
+                retrieval.forget()
             elif not self._exchange.again("restart", failure, self._tries):
                 raise failure.with_traceback(None) from None
             self._replacement.restart()
@@ -158,6 +165,9 @@ class Download:
         left = max(done, 0)
         while retrieval.verifier is not None and left:
             block = file.read(min(left, BLOCK))
+            if not block:  # somebody makes it shorter: nothing of it is to be trusted
+                done = 0
+                break
             retrieval.verifier.update(block)
             left -= len(block)
         file.seek(max(done, 0))

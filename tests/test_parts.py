@@ -10,8 +10,19 @@ import pytest
 from kit import BUCKET
 from kit_files import content
 from kit_parts import MIB, OLD, SIZE, Room, made
+from rawserver import Answer
 
-from cdn_sigv4 import IntegrityError, NotFound, NotModified, PreconditionFailed, Retry, TransportError, files, transfer
+from cdn_sigv4 import (
+    CDNError,
+    IntegrityError,
+    NotFound,
+    NotModified,
+    PreconditionFailed,
+    Retry,
+    TransportError,
+    files,
+    transfer,
+)
 
 PATIENT = Retry(budget=1e6)
 retries = pytest.mark.parametrize("retry", [PATIENT, None], ids=["retries", "no retries"])
@@ -256,6 +267,24 @@ def test_a_condition_that_fails_throws_no_part_away(room, condition):
     with pytest.raises((PreconditionFailed, NotModified)):
         room.download(**condition)
     assert room.kept()
+    assert room.download().bytes_moved == SIZE - 5 * MIB
+    room.check(made(1))
+
+
+@pytest.mark.parametrize(
+    "portal",
+    [Answer(200, body=b"<html>sign in</html>"), Answer(404, body=b"<html>no such page</html>"), Answer(403)],
+    ids=["200", "404", "403"],
+)
+@pytest.mark.parametrize("retry", [PATIENT, None], ids=["retries", "no retries"])
+def test_what_a_captive_portal_says_throws_no_part_away(room, portal, retry):
+    """A page in the store's place says nothing of the object: what is here of it stays for the next run."""
+    room.break_at(5 * MIB)
+    room.server.answer = lambda request: portal
+    with pytest.raises(CDNError):
+        room.download(retry=retry)
+    assert room.kept()
+    room.server.answer = room.store
     assert room.download().bytes_moved == SIZE - 5 * MIB
     room.check(made(1))
 
