@@ -49,7 +49,7 @@ class ExactRequest(PreparedRequest):
             self.body = body if body.size else None  # type: ignore[assignment]
         self.hooks = {"response": [_forget_location]}
         self.head_sent: bool | None = None  # known where this module's adapter sends it
-        self.cut_short = False  # the body was not sent to its end: the answer came first, or the connection broke
+        self.cut_short: bool = False  # the body was not sent to its end: the answer came first, or the connection broke
 
     @property
     def path_url(self) -> str:

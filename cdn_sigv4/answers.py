@@ -103,13 +103,19 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 
 def check_origin(headers: Mapping[str, str]) -> None:
     """InvalidResponse unless S3 has answered: a captive portal says 200 to everything, with a page of its own."""
-    if "etag" not in headers and not any(name.startswith("x-amz-") for name in headers):
+    is_page = headers.get("content-type", "").startswith("text/html")
+    if not is_amazonian(headers) and ("etag" not in headers or is_page):
         strange = InvalidResponse(
-            "the answer has neither an entity tag nor any x-amz- header: it is not from an S3 server",
+            "the answer has no x-amz- header, and no entity tag or a web page with it: it is not from an S3 server",
             hint="A captive portal or a proxy answers in the store's place, or the endpoint is another server.",
         )
         strange.is_strange = True
         raise strange
+
+
+def is_amazonian(headers: Mapping[str, str]) -> bool:
+    """Whether an answer has one of S3's own headers: nearly every store sends them, and nobody else does."""
+    return any(name.startswith("x-amz-") for name in headers)
 
 
 def check_done(headers: Mapping[str, str], text: bytes) -> None:
@@ -189,7 +195,7 @@ def continued(request: Request, status: int, headers: Mapping[str, str], begun: 
     Some stores ignore If-Match, some ignore Range and send all of it again (RFC 9110, 14.2 lets them). ObjectChanged
     for another object, InvalidResponse for other bytes of the same.
     """
-    check_origin(headers)
+    check_origin(headers if is_amazonian(headers) or not is_amazonian(begun.headers) else {})
     if "etag" not in headers:
         raise InvalidResponse("the answer does not say of which version of the object its bytes are", status=status)
     if headers["etag"] != begun.etag:

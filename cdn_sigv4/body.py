@@ -35,7 +35,7 @@ class Body:
     def __init__(self, size: int) -> None:
         self.size = size
         self.remaining = size
-        self.heard: Callable[[], object] | None = None  # called when bytes have been read
+        self.heard: Callable[[int], object] | None = None  # called with the number of bytes that have been read
         self._digests: dict[str, bytes] = {}
 
     def read(self, amount: int = -1) -> bytes | memoryview:
@@ -53,7 +53,7 @@ class Body:
             )
         self.remaining -= len(block)
         if self.heard is not None:
-            self.heard()
+            self.heard(self.size - self.remaining)
         return block
 
     def rewind(self) -> None:

@@ -12,8 +12,8 @@ import time
 from . import answers, s3
 from .diagnosis import MAX_ERROR_BYTES, diagnose
 from .errors import CDNError, ObjectChanged, ResponseError, SourceError
-from .outcome import may_be_our_own, told
-from .retry import PROGRESS, Event, Patience, Quota, Retry
+from .outcome import kept_damage, may_be_our_own, told
+from .retry import Event, Patience, Quota, Retry
 from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
@@ -40,8 +40,9 @@ DEFAULT_REGION = "us-east-1"  # where MinIO is as long as it is told nothing els
 class Exchange:
     """The settings of one client, checked, and the way that all its requests take. Shared by threads.
 
-    `region` and `offset` (seconds that the server's clock is before this machine's) are learnt from answers. What it
-    asks of the world outside is here to be replaced: `clock`, `monotonic`, `sleep`, `random`.
+    `region` is the one that was given; other ones, and `offset` (seconds that the server's clock is before this
+    machine's), are learnt from answers. What it asks of the world outside is here to be replaced: `clock`,
+    `monotonic`, `sleep`, `random`.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Exchange:
             raise TypeError("on_event must be callable with an Event")
         self.endpoint = endpoint
         self.region = s3.check_scope_name("region", region)
-        self._regions: dict[str, str] = {}  # of buckets, as answers have named them
+        self._regions: dict[str, str] = {}  # of buckets, as answers have named them; "" for those not asked yet
         self.offset = 0.0
         self.sign_payload = sign_payload
         self.clock = time.time
@@ -123,7 +124,7 @@ class Exchange:
         """
         tries = self.patience() if patience is None else patience
         if body is not None:
-            body.heard = lambda: tries.touch() if body.size - body.remaining >= PROGRESS else None
+            body.heard = tries.heard
         before: list[CDNError] = []
         while True:
             try:
@@ -137,11 +138,15 @@ class Exchange:
             if isinstance(failure, ObjectChanged) or not self.again("retry", failure, tries):
                 break
             before.append(failure)
-        if request.is_write and before:
-            if found_out is not None and may_be_our_own(failure, before):
+        if request.is_write:
+            damage = kept_damage(failure, before)
+            if damage is None and found_out is not None and may_be_our_own(failure, before):
                 return found_out(failure)
-            failure = told(failure, before)
-        raise failure from failure.__cause__
+            failure = damage or told(failure, before)
+        try:
+            raise failure from failure.__cause__
+        finally:
+            del failure, before  # whose frame this is: a body should not wait for the garbage collector
 
     def again(self, kind: str, failure: CDNError, tries: Patience) -> bool:
         """Whether to try again after this failure: if so, after the wait and with what it taught."""
@@ -166,12 +171,12 @@ class Exchange:
             self.offset = failure.server_time - self.clock()
             return "clock"
         if failure.region is not None:
-            self.region = self._regions[failure.bucket or ""] = failure.region
+            self._regions[""] = self._regions[failure.bucket or ""] = failure.region
             return "region"
         return None
 
     def _region(self, request: Request) -> str:
-        return self._regions.get(request.bucket, self.region)
+        return self._regions.get(request.bucket, self._regions.get("", self.region))
 
     def now(self) -> float:
         """The server's time, as far as it is known, in seconds since 1970."""
@@ -259,7 +264,7 @@ class Exchange:
 
     def __str__(self) -> str:
         key = None if self._credentials is None else self._credentials.access_key
-        return f"{str(self.endpoint)!r}, access_key={key!r}, region={self.region!r}"
+        return f"{str(self.endpoint)!r}, access_key={key!r}, region={self._regions.get('', self.region)!r}"
 
 
 def hand_over(listener: Callable[[Any], object], subject: object) -> None:

@@ -119,6 +119,7 @@ _UNSENT = (
 )
 
 
+_REFUSED_TUNNEL = "Tunnel connection failed: 4"  # http.client's words, before the status
 _PROXY_HINT = "It wants a user's credentials, in the proxy's URL before the host, or it allows no such server."
 _NAME_HINT = "The certificate is for other names: give one of those as the endpoint, or have it issued for this one."
 _WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -155,18 +156,18 @@ def transport_error(
     name, text, hint = next(line[1:] for line in _FAILURES if any(isinstance(cause, line[0]) for cause in causes))
     if name == "unresolved" and all(cause.errno != EAI_AGAIN for cause in causes if isinstance(cause, gaierror)):
         name = "unknown host"
-    if name == "proxy" and any("failed: 4" in str(cause) for cause in causes):  # "Tunnel connection failed: 407 …"
+    if name == "proxy" and any(_REFUSED_TUNNEL in str(cause).replace("failed: 408", "") for cause in causes):
         name, hint = "proxy refuses", _PROXY_HINT
     if name == "tls" and sent.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
-    if any(getattr(cause, "verify_code", 0) in _WRONG_NAME for cause in causes):
-        hint = _NAME_HINT
+    if any(getattr(cause, "verify_code", 0) in _WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
+        hint = _NAME_HINT  # the words are urllib3 1.26's, which compares the names itself
     innermost = (str(causes[-1]) or type(causes[-1]).__name__).partition(" (_ssl.c:")[0]
     authority = sent.headers["host"]
     text = text.format(authority=authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
     trouble = _clock_trouble(causes, sent, timeout[0], clock()) if name == "certificate" and not proxy else None
     if body is not None and body.size:
-        is_sent = body.remaining == 0
+        is_sent = body.remaining == 0 and not sent.cut_short
     elif sent.head_sent is None:
         is_sent = not any(isinstance(cause, _UNSENT) for cause in causes)
     else:

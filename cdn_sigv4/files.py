@@ -130,7 +130,7 @@ class Replacement:
         self._path = os.path.abspath(path)  # the process may change its folder meanwhile
         self._folder = os.path.dirname(self._path)
         self._make_folders = make_folders
-        self._durable = durable
+        self.is_durable = durable
         self._source = source
         self._first = first
         self._made: list[str] = []
@@ -165,13 +165,13 @@ class Replacement:
 
     def note(self, record: Mapping[str, Any], synced: int = 0) -> None:
         """Say what is being written, for a later run; and that so many bytes of it are to be safe on the disk now."""
-        if not self._durable:
+        if not self.is_durable:
             synced = 0  # as far as anybody knows
         elif synced:
             self._file.flush()
             os.fsync(self._file.fileno())
         if self._claim is not None:
-            self._claim.write_record({**record, "source": self._source, "synced": synced}, durable=self._durable)
+            self._claim.write_record({**record, "source": self._source, "synced": synced}, durable=self.is_durable)
 
     def restart(self) -> None:
         """Begin again with an empty file, of which nothing is noted."""
@@ -192,7 +192,7 @@ class Replacement:
         self._file.flush()
         if self._old is not None:
             _take_over(self._file, self._claim.path, self._old)
-        if self._durable:
+        if self.is_durable:
             os.fsync(self._file.fileno())
         if not self._claim.is_still():
             raise FileNotFoundError(errno.ENOENT, "the part file was taken away while it was written", self._path)
@@ -201,7 +201,7 @@ class Replacement:
         os.replace(self._claim.path, self._path)
         self._is_done = True
         self._claim.forget_record()
-        if self._durable:
+        if self.is_durable:
             for folder in {self._folder, *map(_parent, self._made)}:
                 _sync_folder(folder)
         self._made = []

@@ -9,9 +9,12 @@ from .errors import CDNError, IntegrityError, InvalidResponse, OutcomeUnknown, R
 
 
 def _may_have_acted(failure: CDNError) -> bool:
-    """Whether a write that ended so may be in effect all the same: no answer, none that is S3's, or one of a proxy."""
+    """Whether a write that ended so may be in effect all the same: no answer, none that is S3's, or one for want of it.
+
+    A 503 is said before anything is done.
+    """
     if isinstance(failure, ResponseError):
-        return failure.status is not None and (failure.status >= 500 or failure.status == 408)
+        return failure.status in (408, 500, 502, 504)
     return isinstance(failure, (OutcomeUnknown, InvalidResponse))
 
 
@@ -21,16 +24,23 @@ def may_be_our_own(failure: CDNError, before: list[CDNError]) -> bool:
     return is_conflict and any(map(_may_have_acted, before))
 
 
+def kept_damage(failure: CDNError, before: list[CDNError]) -> CDNError | None:
+    """The damage that the store has kept of an earlier attempt, and that nothing has taken the place of since."""
+    kept = [each for each in [*before, failure] if isinstance(each, IntegrityError) and each.status is None]
+    if kept:
+        kept[-1].attempts, kept[-1].seconds = failure.attempts, failure.seconds
+    return kept[-1] if kept else None
+
+
 def told(failure: CDNError, before: list[CDNError]) -> CDNError:
-    """What to say of a write that failed in the end: what went before may matter more than the last failure."""
-    for earlier in before:
-        if isinstance(earlier, IntegrityError) and earlier.status is None and not isinstance(failure, IntegrityError):
-            earlier.attempts, earlier.seconds = failure.attempts, failure.seconds
-            return earlier  # the store has kept damaged bytes, and nothing that came later has taken their place
+    """What to say of a write that failed in the end: that it is unknown, where an earlier attempt may be in effect.
+
+    Answers of 5xx alone are told as they came: by itself each says that the server has failed in it.
+    """
     is_lost = any(isinstance(earlier, OutcomeUnknown) for earlier in before)
-    is_odd = any(isinstance(earlier, InvalidResponse) for earlier in before) and not isinstance(
-        failure, InvalidResponse
-    )
-    if isinstance(failure, OutcomeUnknown) or not (is_lost or is_odd or may_be_our_own(failure, before)):
+    is_odd = any(isinstance(earlier, InvalidResponse) for earlier in before)
+    is_unknown = is_lost or (is_odd and not isinstance(failure, InvalidResponse)) or may_be_our_own(failure, before)
+    if isinstance(failure, OutcomeUnknown) or not is_unknown:
         return failure
-    return failure.as_unknown(f"an earlier answer was lost, and then: {failure.message}")
+    what = "answer was lost" if is_lost else "attempt may have taken effect"
+    return failure.as_unknown(f"an earlier {what}, and then: {failure.message}")

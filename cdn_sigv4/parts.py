@@ -253,6 +253,7 @@ def sweep(target: str) -> None:
                 if _lock(file) and _is_still(file, path):
                     if number == 0:
                         _unlink(_name(target, "json"))
+                        _unlink(_name(target, "json~"))
                     _unlink(path)
         except (OSError, _NoLocksError):  # somebody else's, or held
             continue

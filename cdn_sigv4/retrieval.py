@@ -89,10 +89,10 @@ class Retrieval:
         self._first = first  # where `read` begins, in the object
         self._done = 0  # bytes that it has given since
         proof = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
-        if proof is None and info.etag is not None and info.etag == self.info.etag:
+        self.can_resume = _is_strong(info.etag or "")
+        if proof is None and self.can_resume and info.etag == self.info.etag and (self._proof or ("md5",))[0] != "md5":
             proof = self._proof  # the same version as before, of which this answer says less
         self.info = info
-        self.can_resume = _is_strong(info.etag or "")
         self._proof = proof
         self.verifier = checksums.Verifier(*proof) if proof is not None and length == info.size else None
 
@@ -122,8 +122,10 @@ class Retrieval:
         while True:
             block = answer.read(min(self._skipped or amount, self._step))
             self.moved += len(block)
+            if block and (self._skipped or not self.can_resume):  # all of it comes again: that moves, and gets nowhere
+                self.tries.heard(self.moved)
             if not self._skipped or not block:
-                if self.can_resume:  # else all of it comes again
+                if self.can_resume:
                     self.tries.moved(len(block))
                 return block
             self._skipped -= len(block)

@@ -117,7 +117,7 @@ class Patience:
         self._spent: dict[str | int, int] = {}
         self._begun = monotonic()
         self._failures = 0  # since it last got on
-        self._since = 0.0  # when the first of them was
+        self._since = 0.0  # when the first of them was, or bytes last moved
         self._moved = 0  # bytes since then
         self._touched = 0.0  # when bytes of a body last moved
 
@@ -127,9 +127,10 @@ class Patience:
         if self._failures and self._moved >= PROGRESS:
             self._failures = 0
 
-    def touch(self) -> None:
-        """Say that bytes of a body are on their way: the seconds count anew, the attempts do not."""
-        self._touched = self._monotonic()
+    def heard(self, amount: int) -> None:
+        """Say that so many bytes of a body are on their way: the seconds count anew, the attempts do not."""
+        if amount >= PROGRESS:
+            self._touched = self._monotonic()
 
     def wait(self, error: CDNError) -> float | None:
         """Seconds until the next attempt after this failure, which is then counted; None when there is to be none."""

@@ -15,6 +15,7 @@ from .errors import (
     InvalidResponse,
     NotFound,
     ObjectChanged,
+    ResponseError,
     TransportError,
 )
 from .exchange import about
@@ -30,9 +31,19 @@ if TYPE_CHECKING:
 
 RESUME_LEAST = 8 << 20  # bytes of an object from which on a part of it is worth a record
 SYNC_EVERY = 32 << 20  # bytes after which the disk is waited for, so that a power cut costs no more than these
+_NO_RANGES = (400, 405, 501)  # from a gateway that knows neither Range nor If-Match: all of it may come all the same
 # What of an answer's headers describes the object, beside x-amz-*: a proxy's cookies have no business on the disk.
 _RECORDED = frozenset(
-    ["etag", "last-modified", "content-type", "content-encoding", "content-language", "cache-control"]
+    [
+        "etag",
+        "last-modified",
+        "content-type",
+        "content-encoding",
+        "content-language",
+        "cache-control",
+        "content-disposition",
+        "expires",
+    ]
 )
 
 
@@ -69,8 +80,8 @@ class Download:
         self._exchange = exchange
         self._request = request
         self._replacement = replacement
-        self._etag_is_md5 = etag_is_md5
         self._tries = exchange.patience()
+        self._retrieval = Retrieval(exchange, request, self._tries, etag_is_md5=etag_is_md5)
         self.verified: str | None = None
         self.moved = 0
 
@@ -82,17 +93,26 @@ class Download:
             except BaseException as error:
                 is_ctrl_c = not isinstance(error, Exception)
                 if is_ctrl_c or (isinstance(error, CDNError) and not _is_spoilt(error)):
-                    is_kept = self._replacement.keep()
-                    if is_kept and isinstance(error, CDNError):
-                        kept = f"{file.tell()} bytes are kept beside the target: the next call goes on with them."
-                        error.hint = f"{error.hint} {kept}" if error.hint else kept
+                    self._keep(file, error)
                 raise
             self._replacement.commit()
         return info
 
+    def _keep(self, file: BinaryIO, error: BaseException) -> None:
+        """Leave what is here to the next run, if it may trust it: with a checksum, or when the disk was waited for."""
+        here = file.tell()
+        retrieval = self._retrieval
+        if not (self._replacement.is_durable or retrieval.verifier is not None) or not self._replacement.keep():
+            return
+        if retrieval.verifier is None:
+            self._replacement.note(self._record(retrieval.info), synced=here)
+        if isinstance(error, CDNError):
+            kept = f"{here} bytes are kept beside the target: the next call goes on with them."
+            error.hint = f"{error.hint} {kept}" if error.hint else kept
+
     def _fetched(self, file: BinaryIO) -> ObjectInfo:
         """The object whose bytes are in the file; what is damaged or was replaced meanwhile begins again, once."""
-        retrieval = Retrieval(self._exchange, self._request, self._tries, etag_is_md5=self._etag_is_md5)
+        retrieval = self._retrieval
         while True:
             failure: CDNError
             is_leftover = self._replacement.record is not None
@@ -102,6 +122,10 @@ class Download:
                 is_open = True
                 self._save(file, retrieval)
             except (IntegrityError, ObjectChanged) as error:
+                failure = error
+            except ResponseError as error:
+                if not is_leftover or error.status not in _NO_RANGES:
+                    raise
                 failure = error
             except (InvalidResponse, TransportError) as error:
                 # A first request has had its attempts, and so has a body that could be gone on with.

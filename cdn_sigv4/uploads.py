@@ -131,22 +131,23 @@ class _Upload:
         if is_ours:
             return info, self._proved(info.headers)
         if is_ours is None:
-            raise _unknown(refusal, "the store says no checksum of what is there now")
+            raise _unknown(refusal, "what is there now has no checksum, or these bytes with other metadata")
         if self._request.headers.get("if-none-match") is not None:
             raise refusal  # somebody else's object was there, or came first
         raise _unknown(refusal, "another object is there now: it may have taken the place of this one, or of none")
 
     def _is_ours(self, info: ObjectInfo) -> bool | None:
-        """Whether an object has these bytes and this description; None where the bytes cannot be compared."""
+        """Whether an object has these bytes and this metadata; None where that cannot be told."""
         metadata = {name: value for name, value in self._described.items() if name.startswith("x-amz-meta-")}
+        found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
         if info.size not in (None, self._body.size):
             return False
-        if any(info.headers.get(name) != value for name, value in metadata.items()):
-            return False
-        found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
         if found is None or info.size is None:
             return None
-        return self._body.digests(found[0])[found[0]] == found[1]
+        if self._body.digests(found[0])[found[0]] != found[1]:
+            return False
+        is_described = all(info.headers.get(name) == value for name, value in metadata.items())
+        return True if is_described else None  # another's, or ours in a store that writes it in another way
 
 
 def _unknown(refusal: CDNError, why: str) -> CDNError:

@@ -137,15 +137,15 @@ class Killed:
         self.target.write_bytes(b"old")
         self._server = server
         self._store = healthy(etag)
-        assert isinstance(self.download(attempts=1, cut_after=40), CDNError)
+        assert isinstance(self.download(attempts=1, durable=True, cut_after=40), CDNError)
         self.record = next(path for path in self.target.parent.iterdir() if path.suffix == ".json")
         self.part = next(path for path in self.target.parent.iterdir() if path not in (self.target, self.record))
         assert self.part.read_bytes() == BODY[:40]
 
-    def download(self, attempts=3, **lies):
+    def download(self, attempts=3, durable=False, **lies):
         self._server.answer = lambda request: dataclasses.replace(self._store(request), **lies)
         with client_of(self._server, retry=Retry(attempts=attempts), timeout=(1, 1)) as client, within(LONG):
-            return ended(lambda: client.download_file(BUCKET, KEY, self.target, durable=False))
+            return ended(lambda: client.download_file(BUCKET, KEY, self.target, durable=durable))
 
     def is_done(self, result):
         """Whether the download is whole, and nothing is left beside its target."""

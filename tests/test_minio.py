@@ -215,11 +215,11 @@ def test_wrong_secret_unknown_key_and_wrong_clock(server, users, bucket):
     good = users.downloader
 
     def hint(credentials, minutes=0):
-        client = S3Client(server.endpoint, credentials, retry=None)
-        real = client._exchange.clock
-        client._exchange.clock = lambda: real() + 60 * minutes
-        with pytest.raises(AccessDenied) as caught:
-            client.get_object(bucket, "x")
+        with S3Client(server.endpoint, credentials, retry=None) as client:
+            real = client._exchange.clock
+            client._exchange.clock = lambda: real() + 60 * minutes
+            with pytest.raises(AccessDenied) as caught:
+                client.get_object(bucket, "x")
         return f"{caught.value.code}: {caught.value.hint}"
 
     assert hint(Credentials(good.access_key, "wrong")).startswith("SignatureDoesNotMatch: The secret key is wrong")

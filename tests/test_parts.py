@@ -7,14 +7,15 @@ every step in test_kills.py; whatever may stand in a record is tried by test_fuz
 import json
 
 import pytest
-from kit import BUCKET
+from kit import BUCKET, ETAG
 from kit_files import content
 from kit_parts import MIB, OLD, SIZE, Room, made
-from rawserver import Answer
+from rawserver import Answer, in_turn
 
 from cdn_sigv4 import (
     CDNError,
     IntegrityError,
+    InvalidResponse,
     NotFound,
     NotModified,
     PreconditionFailed,
@@ -173,8 +174,57 @@ def test_the_same_key_elsewhere(room, what):
 def without_checksum(room, monkeypatch, **options):
     """A run that broke behind five MiB, of which it waited for the disk twice, and whose store tells no checksum."""
     monkeypatch.setattr(transfer, "SYNC_EVERY", 2 * MIB)
-    room.break_at(5 * MIB, etag_is_md5=False, **options)
+    with monkeypatch.context() as patched:  # as SIGKILL would: no last wait for the disk
+        patched.setattr(transfer.Download, "_keep", lambda self, *_: setattr(self._replacement, "_kept", True))
+        room.break_at(5 * MIB, etag_is_md5=False, **options)
     assert room.part.stat().st_size == 5 * MIB
+
+
+def test_without_a_checksum_a_failure_waits_for_the_disk(room):
+    """A call that fails in an orderly way waits for the disk once more: all that it promises is gone on with."""
+    answer, room.server.answer = room.server.answer, room.cutting(5 * MIB)
+    with pytest.raises(TransportError, match=f"{5 * MIB} bytes are kept beside the target"):
+        room.download(retry=None, etag_is_md5=False)
+    room.server.answer = answer
+    assert room.download(etag_is_md5=False).bytes_moved == SIZE - 5 * MIB
+    room.check(made(1))
+
+
+def test_without_a_checksum_and_not_durable_nothing_is_kept(room):
+    """Where neither a checksum nor the disk vouches for it, nothing is promised and nothing left."""
+    room.server.answer = room.cutting(5 * MIB)
+    with pytest.raises(TransportError) as caught:
+        room.download(retry=None, etag_is_md5=False, durable=False)
+    assert "kept" not in str(caught.value)
+    assert room.left() == []
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_a_gateway_that_knows_no_ranges_stops_nothing(room, status):
+    """Where a part cannot be gone on with because nobody there knows Range, all of it is fetched."""
+    room.break_at(5 * MIB)
+    room.server.answer = lambda request: Answer(status) if request.header("range") else room.store(request)
+    assert room.download(retry=None).bytes_moved == SIZE
+    room.check(made(1))
+
+
+PAGE_HEADERS = {**ETAG, "Content-Type": "text/html", "Last-Modified": "Tue, 03 Feb 2026 04:05:06 GMT"}
+PAGE = Answer(headers=PAGE_HEADERS, body=b"<html>")
+
+
+@pytest.mark.parametrize("leftover", [True, False], ids=["a part", "in the middle"])
+def test_a_web_page_with_a_tag_is_no_new_version(room, leftover):
+    """A static page in the store's place, with ETag and all, is neither the rest of the object nor a newer one."""
+    room.target.write_bytes(OLD)
+    if leftover:
+        room.break_at(5 * MIB)
+        room.server.answer = lambda request: PAGE
+    else:
+        room.server.answer = in_turn(room.cutting(5 * MIB), PAGE)
+    with pytest.raises(InvalidResponse, match="not from an S3 server"):
+        room.download()
+    room.check_target(OLD)
+    assert room.kept()
 
 
 def test_without_a_checksum_only_what_was_synced_is_trusted(room, monkeypatch):

@@ -234,9 +234,9 @@ def test_a_body_on_its_way_is_given_its_time():
     patience, time = patience_of(Retry(attempts=5, budget=30))
     for _ in range(4):
         time.now += 600
-        patience.touch()
+        patience.heard(1 << 20)
         assert patience.wait(transport("closed")) is not None
-    patience.touch()
+    patience.heard(1 << 20)
     assert patience.wait(transport("closed")) is None, "five attempts are five"
 
 
@@ -244,7 +244,7 @@ def test_a_body_that_stalled_long_ago_is_not():
     """Seconds since its last byte do count: what stalls for longer than the budget is tried twice in all."""
     patience, time = patience_of(Retry(attempts=5, budget=30))
     for again in (True, False):
-        patience.touch()
+        patience.heard(1 << 20)
         time.now += 60
         assert (patience.wait(transport("stalled")) is not None) is again
 

@@ -1,9 +1,12 @@
 """What reviews have found: each was a wrong result, a wrong word or a wait without end, and is none any more."""
 
+import contextlib
 import dataclasses
+import gc
 import io
 import sys
 import threading
+import weakref
 
 import pytest
 from kit import BODY, ETAG, KEY, LONG, SECRET, client_of, good, still_works
@@ -198,6 +201,21 @@ def test_a_clock_at_the_edge_of_what_is_tolerated_is_learnt():
         assert client.get_object("bucket", "key").read() == BODY
 
 
+def test_a_bucket_is_made_in_the_region_that_was_given():
+    """What another bucket's answer has taught is no reason to make a new one elsewhere."""
+
+    def answer(request):
+        if request.path.startswith(b"/other") and b"/eu-west-1/" not in request.head:
+            return Answer(400, headers={"x-amz-bucket-region": "eu-west-1"})
+        return Answer(headers={**ETAG, "x-amz-request-id": "1"})
+
+    with RawServer(answer) as server:
+        with S3Client(server.endpoint, Credentials(KEY, SECRET), region="eu-north-1") as client:
+            client.head_object("other", "key")
+            client.create_bucket("new")
+        assert b"<LocationConstraint>eu-north-1<" in server.requests[-1].body
+
+
 # -- the rest
 
 
@@ -264,6 +282,23 @@ def test_what_is_kept_of_a_failed_download_is_said(tmp_path):
     with RawServer(lambda request: answer) as server, client_of(server) as client:
         with pytest.raises(TransportError, match="1048576 bytes are kept beside the target"):
             client.download_file("bucket", "key", tmp_path / "file")
+
+
+def test_a_body_is_let_go_of_without_the_garbage_collector():
+    """After an upload, whether it went well or not, nothing holds the caller's source any more."""
+    gc.collect()
+    gc.disable()
+    try:
+        for answer in (Answer(headers=ETAG), Answer(403)):
+            with RawServer(lambda request, answer=answer: answer) as server, client_of(server) as client:
+                source = io.BytesIO(bytes(100_000))
+                kept = weakref.ref(source)
+                with contextlib.suppress(AccessDenied):
+                    client.put_object("bucket", "key", source)
+                del source
+                assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_a_source_that_fails_after_the_answer_is_stored_all_the_same(tmp_path):
