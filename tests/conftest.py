@@ -20,6 +20,7 @@ import hypothesis
 import kit_tls
 import pytest
 from kit import BUCKET, FOUR, KEY, SECRET, SECRETS, StillTime
+from kit_parts import Room, made
 from rawserver import MemoryStore, RawServer
 
 from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client, exchange
@@ -198,6 +199,15 @@ def folder(tmp_path, monkeypatch):
     path.mkdir()
     monkeypatch.chdir(path)
     return path
+
+
+@pytest.fixture
+def room(tmp_path, loopback, store):
+    """Return a folder, a store, and in it an object that is worth a part."""
+    (tmp_path / "room").mkdir()
+    made_room = Room(tmp_path / "room", loopback, store)
+    made_room.put(made(1))
+    return made_room
 
 
 @pytest.fixture

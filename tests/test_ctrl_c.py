@@ -9,17 +9,8 @@ import pytest
 from kit import BUCKET, still_works
 from kit_files import content
 from kit_mixed import BadLink
-from kit_parts import MIB, OLD, SIZE, Room, made
+from kit_parts import MIB, OLD, SIZE, made
 from rawserver import RawServer
-
-
-@pytest.fixture
-def room(tmp_path, loopback, store):
-    """A folder, a store and an object that is worth a part."""
-    (tmp_path / "room").mkdir()
-    made_room = Room(tmp_path / "room", loopback, store)
-    made_room.put(made(1))
-    return made_room
 
 
 @pytest.fixture

@@ -29,15 +29,6 @@ PATIENT = Retry(budget=1e6)
 retries = pytest.mark.parametrize("retry", [PATIENT, None], ids=["retries", "no retries"])
 
 
-@pytest.fixture
-def room(tmp_path, loopback, store):
-    """A folder, a store and an object that is worth a part."""
-    (tmp_path / "room").mkdir()
-    made_room = Room(tmp_path / "room", loopback, store)
-    made_room.put(made(1))
-    return made_room
-
-
 @retries
 def test_a_part_is_gone_on_with(room, retry):
     """Only what is missing is fetched, by range and of the same version, and the whole is verified."""

@@ -26,15 +26,6 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX files")
 
 
 @pytest.fixture
-def room(tmp_path, loopback, store):
-    """A folder, a store and an object that is worth a part."""
-    (tmp_path / "room").mkdir()
-    made_room = Room(tmp_path / "room", loopback, store)
-    made_room.put(made(1))
-    return made_room
-
-
-@pytest.fixture
 def open_room(loopback, store):
     """The same where everybody may write."""
     folder = Path(tempfile.mkdtemp(prefix="cdn-sigv4-room-"))

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 from kit import LONG
 from kit_files import content, raiser
-from kit_parts import IS_ROOT, MIB, NOBODY, OLD, SIZE, Room, ended, forking, made, start_child
+from kit_parts import IS_ROOT, MIB, NOBODY, OLD, SIZE, ended, forking, made, start_child
 
 from cdn_sigv4 import TransportError, parts
 from cdn_sigv4.files import Replacement
@@ -26,15 +26,6 @@ from cdn_sigv4.files import Replacement
 pytestmark = pytest.mark.skipif(parts.fcntl is None, reason="parts that are gone on with need flock")
 root_only = pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
 VICTIM = b"precious"
-
-
-@pytest.fixture
-def room(tmp_path, loopback, store):
-    """A folder, a store and an object that is worth a part."""
-    (tmp_path / "room").mkdir()
-    made_room = Room(tmp_path / "room", loopback, store)
-    made_room.put(made(1))
-    return made_room
 
 
 @pytest.fixture

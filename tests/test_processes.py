@@ -12,20 +12,11 @@ import pytest
 from kit import BUCKET, LONG
 from kit_files import content
 from kit_mixed import BadLink, body_of, mixture
-from kit_parts import MIB, OLD, SIZE, Room, ended, forking, made, start_child
+from kit_parts import MIB, OLD, SIZE, ended, forking, made, start_child
 
 from cdn_sigv4 import Retry, TransferResult, TransportError
 
 FOR_EVER = Retry(budget=1e6)  # the clock of many threads goes on with each one's waits
-
-
-@pytest.fixture
-def room(tmp_path, loopback, store):
-    """A folder, a store and an object that is worth a part."""
-    (tmp_path / "room").mkdir()
-    made_room = Room(tmp_path / "room", loopback, store)
-    made_room.put(made(1))
-    return made_room
 
 
 def in_threads(count, task):
