@@ -80,8 +80,7 @@ class Download:
         self._exchange = exchange
         self._request = request
         self._replacement = replacement
-        self._tries = exchange.patience()
-        self._retrieval = Retrieval(exchange, request, self._tries, etag_is_md5=etag_is_md5)
+        self._retrieval = Retrieval(exchange, request, exchange.patience(), etag_is_md5=etag_is_md5)
         self.verified: str | None = None
         self.moved = 0
 
@@ -105,7 +104,10 @@ class Download:
         if not (self._replacement.is_durable or retrieval.verifier is not None) or not self._replacement.keep():
             return
         if retrieval.verifier is None:
-            self._replacement.note(self._record(retrieval.info), synced=here)
+            try:
+                self._replacement.note(self._record(retrieval.info), synced=here)
+            except OSError:  # what was noted before is true still
+                return
         if isinstance(error, CDNError):
             kept = f"{here} bytes are kept beside the target: the next call goes on with them."
             error.hint = f"{error.hint} {kept}" if error.hint else kept
@@ -114,24 +116,14 @@ class Download:
         """The object whose bytes are in the file; what is damaged or was replaced meanwhile begins again, once."""
         retrieval = self._retrieval
         while True:
-            failure: CDNError
             is_leftover = self._replacement.record is not None
             is_open = False
             try:
                 self._open(file, retrieval)
                 is_open = True
                 self._save(file, retrieval)
-            except (IntegrityError, ObjectChanged) as error:
-                failure = error
-            except ResponseError as error:
-                if not is_leftover or error.status not in _NO_RANGES:
-                    raise
-                failure = error
-            except (InvalidResponse, TransportError) as error:
-                # A first request has had its attempts, and so has a body that could be gone on with.
-                is_over = not is_open or retrieval.can_resume
-                is_misfit = is_leftover and isinstance(error, InvalidResponse) and not error.is_strange
-                if is_over and not is_misfit:
+            except CDNError as error:
+                if not self._may_begin_again(error, is_leftover=is_leftover, is_open=is_open):
                     raise
                 failure = error
             else:
@@ -140,11 +132,22 @@ class Download:
                 retrieval.close()
                 self.moved = retrieval.moved
             if is_leftover:  # what an earlier run has left was of no use: that is no failure of this one
-                self._tries = retrieval.tries = self._exchange.patience()
+                retrieval.tries = self._exchange.patience()
                 retrieval.forget()
-            elif not self._exchange.again("restart", failure, self._tries):
+            elif not self._exchange.again("restart", failure, retrieval.tries):
                 raise failure.with_traceback(None) from None
             self._replacement.restart()
+
+    def _may_begin_again(self, error: CDNError, *, is_leftover: bool, is_open: bool) -> bool:
+        """Whether the object may be fetched from its beginning after this error; nobody has seen what is here of it."""
+        if isinstance(error, (IntegrityError, ObjectChanged)):
+            return True
+        if is_leftover:  # it does not fit, or nobody there knows how to go on with it
+            return (isinstance(error, InvalidResponse) and not error.is_strange) or (
+                isinstance(error, ResponseError) and error.status in _NO_RANGES
+            )
+        # A first request has had its attempts, and so has a body that could be gone on with.
+        return is_open and isinstance(error, TransportError) and not self._retrieval.can_resume
 
     def _open(self, file: BinaryIO, retrieval: Retrieval) -> None:
         """Send the first request: for what an earlier run has not fetched, or for all of it."""
