@@ -104,7 +104,7 @@ class NotFound(ResponseError):
 
 
 class PreconditionFailed(ResponseError):
-    """412: `if_match` or `if_none_match` did not hold; nothing was changed."""
+    """412: `if_match` or `if_none_match` did not hold; nothing was changed by this request."""
 
 
 class RedirectRefused(ResponseError):
@@ -150,7 +150,7 @@ class ClockError(TransportError):
 
 
 class SourceError(CDNError):
-    """The bytes to send could not be read from their local source, or it shrank meanwhile; nothing was stored."""
+    """The bytes to send could not be read from their local source, or it shrank meanwhile; nothing was stored of that attempt."""
 
 
 def printable(text: str, limit: int = 1000) -> str:
