@@ -150,7 +150,7 @@ class ClockError(TransportError):
 
 
 class SourceError(CDNError):
-    """The bytes to send could not be read from their local source, or it shrank meanwhile; nothing was stored of that attempt."""
+    """The bytes to send could not be read, or became fewer meanwhile; nothing was stored of that attempt."""
 
 
 def printable(text: str, limit: int = 1000) -> str:

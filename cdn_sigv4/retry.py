@@ -65,7 +65,7 @@ class Retry(Value):
     """When to stop trying: after so many requests, or so many seconds.
 
     `attempts`: requests for one operation at the most, at least 1; counted anew when a broken download has got on.
-    `budget`: seconds from the first failure on in which no bytes move, after which no further attempt begins.
+    `budget`: no attempt begins later than so many seconds after the first failure; bytes that move start them anew.
     `cap`: seconds, the longest wait between two attempts, whatever the server asks for. ValueError outside these.
     """
 
