@@ -45,9 +45,9 @@ def test_python_blocks_run(server, root_client, users, tmp_path, monkeypatch, ca
         for name, real in replaced.items():
             typed = typed.replace(name, real)
         exec(compile(typed, "README.md", "exec"), namespace)
-    for made in namespace.values():  # before urllib3 1.26.16 the sockets of a dropped client warn of themselves
-        if isinstance(made, (S3Client, CDNManager)):
-            made.close()
+        for made in namespace.values():  # before urllib3 1.26.16 the sockets of a dropped client warn of themselves
+            if isinstance(made, (S3Client, CDNManager)):
+                made.close()
     assert Path("yolo/v8.onnx").read_bytes() == b"..."
     assert Path("copy.bin").read_bytes() == Path("model.bin").read_bytes() == b"a model"
     shown = capsys.readouterr().out
