@@ -85,9 +85,8 @@ class _Upload:
         names = [name for name in (self._checksum, "sha256" if self._exchange.sign_payload else None) if name]
         made = self._body.digests(*names)
         checksum = {} if self._checksum is None else checksums.header(self._checksum, made[self._checksum])
-        headers = {**self._request.headers, **checksum}
-        request = s3.object_request("PUT", self._request.bucket, self._request.key or "", headers=headers)
-        return self._exchange.ask(request, self._stored, self._body, found_out=self._found_out)
+        self._request.headers.update(checksum)
+        return self._exchange.ask(self._request, self._stored, self._body, found_out=self._found_out)
 
     def _stored(self, answer: Answer, _: bytes) -> Outcome:
         info = answers.stored(self._request, self._described, answer.headers, self._body.size)
@@ -100,9 +99,8 @@ class _Upload:
             return None
         name, theirs = found
         # Where the store does not say the checksum that it was sent, its MD5 is worth another pass over the bytes.
-        try:
-            ours = self._body.digests(name)[name]
-        except SourceError:  # it is stored, whatever becomes of the source now
+        ours = self._digest(name)
+        if ours is None:
             return None
         try:
             checksums.compare(name, ours, theirs)
@@ -111,6 +109,13 @@ class _Upload:
             error.hint = f"The object under this key is not to be used: upload it again. {error.hint}"
             raise
         return name
+
+    def _digest(self, name: str) -> bytes | None:
+        """A checksum of the body that was sent; None where its source cannot be read any more."""
+        try:
+            return self._body.digests(name)[name]
+        except SourceError:
+            return None
 
     def _found_out(self, refusal: CDNError) -> Outcome:
         """What became of a conditional PUT whose first answer was lost, and whose repetition was refused.
@@ -144,7 +149,10 @@ class _Upload:
             return False
         if found is None or info.size is None:
             return None
-        if self._body.digests(found[0])[found[0]] != found[1]:
+        ours = self._digest(found[0])
+        if ours is None:
+            return None
+        if ours != found[1]:
             return False
         is_described = all(info.headers.get(name) == value for name, value in metadata.items())
         return True if is_described else None  # another's, or ours in a store that writes it in another way

@@ -4,12 +4,22 @@ The store has acted on the first attempt, or another writer came first, or both;
 it cannot tell is OutcomeUnknown. The requests are counted at the store.
 """
 
+import io
+
 import pytest
 from kit import BUCKET, KEY, SECRET, client_of
 from kit_calls import md5_tag, xml
 from rawserver import Answer, MemoryStore, RawServer, in_turn
 
-from cdn_sigv4 import IntegrityError, OutcomeUnknown, PreconditionFailed, ResponseError, Retry
+from cdn_sigv4 import (
+    Credentials,
+    IntegrityError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    ResponseError,
+    Retry,
+    S3Client,
+)
 
 AGAIN = Retry(attempts=4, budget=1000)
 DATA = b"the new bytes"
@@ -53,8 +63,6 @@ class Lossy:
 
 def outcome(link, **options):
     """What a client makes of one conditional PUT over the link."""
-    from cdn_sigv4 import Credentials, S3Client
-
     with RawServer(link) as server:
         with S3Client(server.endpoint, Credentials(KEY, SECRET), retry=AGAIN) as client:
             try:
@@ -203,6 +211,22 @@ def test_damage_between_a_lost_answer_and_a_refusal():
     with RawServer(in_turn(Answer(reset=True), damaged, Answer(412))) as server:
         with client_of(server, retry=AGAIN) as client, pytest.raises(IntegrityError, match="the store has kept"):
             client.put_object(BUCKET, "key", DATA, **CREATE)
+
+
+def test_a_source_that_is_gone_when_it_is_to_be_compared(store):
+    """Where the body cannot be read again to be compared with what is there, it is unknown, no error of the source."""
+    source = io.BytesIO(DATA)
+    head = Answer(headers={"ETag": md5_tag(DATA)}, length=len(DATA))
+
+    def answer(request):
+        if request.method == "HEAD":
+            source.close()
+        return link(request)
+
+    link = Lossy(store, head=head)
+    with RawServer(answer) as server, S3Client(server.endpoint, Credentials(KEY, SECRET), retry=AGAIN) as client:
+        with pytest.raises(OutcomeUnknown):
+            client.put_object(BUCKET, "key", source, **CREATE)
 
 
 @pytest.mark.parametrize("later", [409, 412])
