@@ -131,7 +131,7 @@ class Exchange:
                 result = self._attempt(request, parse, body, success)
             except CDNError as error:
                 failure = error.with_traceback(None)  # its frames hold the signed headers
-                failure.attempts, failure.seconds = tries.attempts, tries.seconds()
+                tries.mark(failure)
             else:
                 tries.done()
                 return result
@@ -151,8 +151,8 @@ class Exchange:
     def again(self, kind: str, failure: CDNError, tries: Patience) -> bool:
         """Whether to try again after this failure: if so, after the wait and with what it taught."""
         failure = failure.with_traceback(None)  # whoever is told keeps no connection by it, nor signed headers
-        attempt = failure.attempts = tries.attempts
-        failure.seconds = tries.seconds()
+        tries.mark(failure)
+        attempt = tries.attempts
         learnt = self._learnt(failure)
         seconds = tries.wait(failure)
         if seconds is None:

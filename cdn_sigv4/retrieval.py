@@ -133,7 +133,7 @@ class Retrieval:
     def _after(self, failure: CDNError, kind: str) -> None:
         """Wait until the next attempt; raise the failure where there is to be none."""
         failure.operation, failure.bucket, failure.key = "GET", self.info.bucket, self.info.key
-        failure.attempts, failure.seconds = self.tries.attempts, self.tries.seconds()
+        self.tries.mark(failure)
         if (kind == "resume" and not self.can_resume) or not self._exchange.again(kind, failure, self.tries):
             raise failure.with_traceback(None) from None
 

@@ -151,9 +151,10 @@ class Patience:
         self.attempts += 1
         return seconds
 
-    def seconds(self) -> float:
-        """How long it has been tried."""
-        return self._monotonic() - self._begun
+    def mark(self, error: CDNError) -> None:
+        """Note on an error how often, and for how long, it has been tried."""
+        error.attempts = self.attempts
+        error.seconds = self._monotonic() - self._begun
 
     def done(self) -> None:
         """Say that the operation ended well."""
