@@ -1,52 +1,48 @@
 """A small S3 in memory, as an answer for RawServer: every request's signature is checked before anything else.
 
 Path style only: `/bucket/key`, where the key is the percent-decoded raw bytes behind the bucket's slash, never
-normalised. It knows PUT and HEAD bucket, ListObjectsV2, and PUT, GET, HEAD, DELETE and copy of objects, with the status
-codes and error codes of the Amazon S3 API Reference. Whatever it does not know is answered 501, so that a test never
-passes because a parameter was overlooked.
+normalised. It knows PUT and HEAD bucket, ListObjectsV2, PUT, GET, HEAD, DELETE and copy of objects, and multipart
+uploads (memorymultipart.py), with the status codes and error codes of the Amazon S3 API Reference. Whatever it does not
+know is answered 501, so that a test never passes because a parameter was overlooked.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import email.utils
-import hashlib
 import re
 import threading
-from typing import Callable, Mapping, NamedTuple
-from urllib.parse import quote_plus
+from typing import Callable, Mapping
 from xml.sax.saxutils import escape
 
+import memorymultipart
+from memorymultipart import (
+    ALGORITHMS,
+    CHECKSUM,
+    Stored,
+    StoreError,
+    Upload,
+    check_digests,
+    described,
+    document,
+    iso,
+    piece,
+    read_part,
+    wants_checksum,
+    xml_name,
+)
 from rawhttp import Answer, RawRequest
 from sigcheck import SignatureError, decode, parse_query, verify
 
-NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 MAX_KEYS = 1000  # S3 API Reference, ListObjectsV2
 KEPT = re.compile(
     "x-amz-meta-.+|x-amz-checksum-(crc32|sha256)|cache-control|content-(type|encoding|disposition|language)|expires"
 )
 HARMLESS = re.compile("X-Amz-.+|x-id")  # x-id only names the operation, for the logs
 LISTING = {"list-type", "prefix", "delimiter", "max-keys", "start-after", "continuation-token", "encoding-type"}
-
-
-class Stored(NamedTuple):
-    body: bytes
-    headers: dict[str, str]
-    modified: dt.datetime
-
-    @property
-    def etag(self) -> str:
-        return f'"{hashlib.md5(self.body).hexdigest()}"'
-
-
-class StoreError(Exception):
-    """Becomes an error answer."""
-
-    def __init__(self, status: int, code: str, message: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(code)
-        self.status, self.code, self.message, self.headers = status, code, message, dict(headers or {})
+LISTING_PARTS = {"uploadId", "max-parts", "part-number-marker"}
+UPLOAD_CALLS = {("PUT", "partNumber", "uploadId"), ("POST", "uploadId"), ("DELETE", "uploadId")}
 
 
 class MemoryStore:
@@ -54,7 +50,10 @@ class MemoryStore:
 
     `strict_query=False` is for boto3, which sends its query unsorted. With a `clock`, skew and expiry count.
     `objects` maps (bucket, key) to what is stored and `buckets` names the buckets; a test may look at both and fill
-    them beforehand with `put`.
+    them beforehand with `put`. `uploads` maps upload id to the multipart uploads that are open. A test may lower
+    `least_part` (bytes of any part but the last) and `parts_per_page`, and switch on two things that MinIO does:
+    `full_object_part_checksums` (GET of one part tells the part's checksum even if the object's is that of the whole)
+    and `put_echoes_checksum` (the answer to a PUT has the checksum sent with it; the answer to a part always has).
     """
 
     def __init__(
@@ -70,10 +69,14 @@ class MemoryStore:
     ) -> None:
         self.objects: dict[tuple[str, bytes], Stored] = {}
         self.buckets: set[str] = set(buckets)
+        self.uploads: dict[str, Upload] = {}
+        self.least_part, self.parts_per_page = memorymultipart.LEAST_PART, memorymultipart.PARTS_PER_PAGE
+        self.full_object_part_checksums = self.put_echoes_checksum = False
         self._secrets, self._tokens, self._region = secrets, dict(tokens or {}), region
         self._allow_unsigned, self._strict_query, self._clock = allow_unsigned_payload, strict_query, clock
         self._lock = threading.Lock()
         self._count = 0
+        self._begun = 0
 
     def put(self, bucket: str, key: str | bytes, body: bytes, headers: Mapping[str, str] | None = None) -> Stored:
         """Store without a request; the bucket comes into being with it."""
@@ -83,11 +86,15 @@ class MemoryStore:
         return stored
 
     def __call__(self, request: RawRequest) -> Answer:
-        _ = request.body  # read it before taking the lock: a slow upload must not hold up the others
+        # What takes long comes before the lock: a slow upload must not hold up the others.
+        request.received = request.body  # as bytes, which nobody copies once more
+        refusal = self._refusal(request)
         with self._lock:
             self._count += 1
             always = {"x-amz-request-id": f"{self._count:016X}", "Date": email.utils.format_datetime(self._now(), True)}
             try:
+                if refusal is not None:
+                    raise refusal
                 answer = self._dispatch(request)
             except StoreError as error:
                 answer = _error_answer(request, error, always["x-amz-request-id"])
@@ -98,7 +105,6 @@ class MemoryStore:
         return self._clock() if self._clock else dt.datetime.now(dt.timezone.utc)
 
     def _dispatch(self, request: RawRequest) -> Answer:
-        self._authenticate(request)
         if request.header("transfer-encoding") is not None:
             raise StoreError(501, "NotImplemented", "A header you provided implies functionality not implemented")
         name, _, rest = request.path[1:].partition(b"/")
@@ -114,11 +120,14 @@ class MemoryStore:
             raise StoreError(404, "NoSuchBucket", "The specified bucket does not exist")
         if not key:
             return self._on_bucket(request, bucket, query)
-        if query:
+        if "uploads" in query or "uploadId" in query:
+            return self._on_upload(request, bucket, key, query)
+        if query and (set(query) != {"partNumber"} or request.method not in ("GET", "HEAD")):
             raise StoreError(501, "NotImplemented", "query parameters: " + " ".join(query))
-        return self._on_object(request, bucket, key)
+        return self._on_object(request, bucket, key, query.get("partNumber"))
 
-    def _authenticate(self, request: RawRequest) -> None:
+    def _refusal(self, request: RawRequest) -> StoreError | None:
+        """Why the request is not to be trusted."""
         now = self._clock() if self._clock else None
         try:
             proof = verify(
@@ -126,9 +135,10 @@ class MemoryStore:
                 strict_query=self._strict_query, allow_unsigned_payload=self._allow_unsigned,
             )  # fmt: skip
         except SignatureError as error:
-            raise StoreError(403, error.code, str(error)) from None
+            return StoreError(403, error.code, str(error))
         if proof.session_token != self._tokens.get(proof.access_key):
-            raise StoreError(403, "InvalidTokenId", "The security token included in the request is invalid")
+            return StoreError(403, "InvalidTokenId", "The security token included in the request is invalid")
+        return None
 
     def _on_bucket(self, request: RawRequest, bucket: str, query: Mapping[str, bytes]) -> Answer:
         if request.method == "HEAD" and not query:
@@ -138,7 +148,33 @@ class MemoryStore:
             return Answer(headers={"Content-Type": "application/xml"}, body=_listing(bucket, entries, query))
         raise StoreError(501, "NotImplemented", "this call on a bucket")
 
-    def _on_object(self, request: RawRequest, bucket: str, key: bytes) -> Answer:
+    def _on_upload(self, request: RawRequest, bucket: str, key: bytes, query: Mapping[str, bytes]) -> Answer:
+        call = request.method, *sorted(query)
+        if call == ("POST", "uploads"):
+            upload = memorymultipart.begin(request, bucket, key, _kept(request))
+            self._begun += 1
+            self.uploads[memorymultipart.upload_id(self._begun)] = upload
+            return memorymultipart.begun(upload, memorymultipart.upload_id(self._begun))
+        listing = request.method == "GET" and {"uploadId"} <= set(query) <= LISTING_PARTS
+        if not listing and call not in UPLOAD_CALLS:
+            raise StoreError(501, "NotImplemented", "this call on an upload")
+        number = memorymultipart.number_of(query.get("partNumber", b"1"))
+        if request.method == "POST":  # before it is asked whether the upload is there, as on MinIO
+            _check_writing(request, self.objects.get((bucket, key)))
+        name = query["uploadId"].decode("latin-1")
+        upload = self.uploads.get(name)
+        if upload is None or (upload.bucket, upload.key) != (bucket, key):
+            raise StoreError(404, "NoSuchUpload", "The specified multipart upload does not exist.")
+        if request.method == "PUT":
+            return memorymultipart.add_part(request, upload, number, self._now())
+        if listing:
+            return memorymultipart.list_parts(upload, name, query, self.parts_per_page)
+        if request.method == "POST":
+            stored = self.objects[bucket, key] = memorymultipart.complete(request, upload, self.least_part, self._now())
+        del self.uploads[name]
+        return Answer(204) if request.method == "DELETE" else memorymultipart.completed(request, upload, stored)
+
+    def _on_object(self, request: RawRequest, bucket: str, key: bytes, number: bytes | None) -> Answer:
         stored = self.objects.get((bucket, key))
         if request.method == "DELETE":
             self.objects.pop((bucket, key), None)
@@ -150,27 +186,46 @@ class MemoryStore:
         if stored is None:
             raise StoreError(404, "NoSuchKey", "The specified key does not exist.")
         _check_conditions(request, stored, unchanged=304)
-        return _read(request, stored)
+        if number is None:
+            return _read(request, stored)
+        return read_part(request, stored, memorymultipart.number_of(number), self.full_object_part_checksums)
 
     def _write(self, request: RawRequest, bucket: str, key: bytes, old: Stored | None) -> Answer:
-        if old is None and request.header("if-match") is not None:
-            raise StoreError(404, "NoSuchKey", "The specified key does not exist.")
-        if old is not None:
-            _check_conditions(request, old, unchanged=412)
-        headers = {name: value for name, value in request.headers if KEPT.fullmatch(name.lower())}
+        _check_writing(request, old)
+        headers = _kept(request)
         source = request.header("x-amz-copy-source")
         if source is None:
-            _check_digests(request)
+            check_digests(request)
             stored = self.put(bucket, key, request.body, headers)
-            return Answer(headers={"ETag": stored.etag})
+            return Answer(headers={"ETag": stored.etag, **(stored.sums if self.put_echoes_checksum else {})})
         owner, _, path = source.lstrip("/").encode("ascii").partition(b"/")
         original = self.objects.get((decode(owner).decode("utf-8", "replace"), decode(path)))
         if original is None:
             raise StoreError(404, "NoSuchKey", "The copy's source does not exist.")
         replace = request.header("x-amz-metadata-directive") == "REPLACE"
-        stored = self.put(bucket, key, original.body, headers if replace else original.headers)
-        text = f"<LastModified>{_iso(stored)}</LastModified><ETag>{escape(stored.etag)}</ETag>"
-        return Answer(headers={"Content-Type": "application/xml"}, body=_document("CopyObjectResult", text))
+        stored = self.put(bucket, key, original.body, headers if replace else _copied(original))
+        text = f"<LastModified>{iso(stored.modified)}</LastModified><ETag>{escape(stored.etag)}</ETag>"
+        return Answer(headers={"Content-Type": "application/xml"}, body=document("CopyObjectResult", text))
+
+
+def _kept(request: RawRequest) -> dict[str, str]:
+    return {name: value for name, value in request.headers if KEPT.fullmatch(name.lower())}
+
+
+def _copied(original: Stored) -> dict[str, str]:
+    """The headers of a copy, which is made in one piece: so its checksum is one of the whole."""
+    headers = {name: value for name, value in original.headers.items() if name != CHECKSUM + "type"}
+    for name, digest in ALGORITHMS.items():
+        if original.parts and CHECKSUM + name.lower() in headers:
+            headers[CHECKSUM + name.lower()] = base64.b64encode(digest(original.body)).decode("ascii")
+    return headers
+
+
+def _check_writing(request: RawRequest, old: Stored | None) -> None:
+    if old is not None:
+        _check_conditions(request, old, unchanged=412)
+    elif request.header("if-match") is not None:
+        raise StoreError(404, "NoSuchKey", "The specified key does not exist.")
 
 
 def _check_conditions(request: RawRequest, stored: Stored, unchanged: int) -> None:
@@ -187,30 +242,12 @@ def _tags(value: str) -> list[str]:
     return [f'"{tag}"' for tag in re.findall(r'[^\s,"]+', value)]
 
 
-def _check_digests(request: RawRequest) -> None:
-    """What the client says about its body besides the signature."""
-    body = request.body
-    actual = {
-        "content-md5": hashlib.md5(body).digest(),
-        "x-amz-checksum-sha256": hashlib.sha256(body).digest(),
-        "x-amz-checksum-crc32": binascii.crc32(body).to_bytes(4, "big"),
-    }
-    for name, digest in actual.items():
-        if request.header(name) not in (None, base64.b64encode(digest).decode("ascii")):
-            raise StoreError(400, "BadDigest", f"The {name} you specified did not match what we received.")
-
-
 def _read(request: RawRequest, stored: Stored) -> Answer:
-    headers = {"content-type": "binary/octet-stream", "Accept-Ranges": "bytes", "ETag": stored.etag}
-    headers["Last-Modified"] = email.utils.format_datetime(stored.modified, True)
-    with_checksum = (request.header("x-amz-checksum-mode") or "").upper() == "ENABLED"
-    span, size = _span(request.header("range"), len(stored.body)), len(stored.body)
-    whole = with_checksum and span is None
-    headers.update({n: v for n, v in stored.headers.items() if whole or not n.startswith("x-amz-checksum-")})
-    if span is None:
-        return Answer(200, headers=headers, body=stored.body)
-    headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
-    return Answer(206, headers=headers, body=stored.body[span[0] : span[1]])
+    span = _span(request.header("range"), len(stored.body))
+    if span is not None:
+        return piece(stored, span, {})
+    headers = {**described(stored), **(stored.sums if wants_checksum(request) else {})}
+    return Answer(200, headers=headers, body=stored.body)
 
 
 def _span(value: str | None, size: int) -> tuple[int, int] | None:
@@ -249,39 +286,23 @@ def _listing(bucket: str, entries: list[tuple[bytes, Stored]], query: Mapping[st
         if cut < 0:
             rows[name] = _row(name, stored, encoded)
         else:
-            common[name] = f"<CommonPrefixes><Prefix>{_name(name, encoded)}</Prefix></CommonPrefixes>"
+            common[name] = f"<CommonPrefixes><Prefix>{xml_name(name, encoded)}</Prefix></CommonPrefixes>"
     last = max([*rows, *common], default=b"")
-    parts = [f"<Name>{escape(bucket)}</Name><Prefix>{_name(prefix, encoded)}</Prefix><MaxKeys>{limit}</MaxKeys>"]
-    parts += [f"<Delimiter>{_name(delimiter, encoded)}</Delimiter>"] if delimiter else []
+    parts = [f"<Name>{escape(bucket)}</Name><Prefix>{xml_name(prefix, encoded)}</Prefix><MaxKeys>{limit}</MaxKeys>"]
+    parts += [f"<Delimiter>{xml_name(delimiter, encoded)}</Delimiter>"] if delimiter else []
     parts += ["<EncodingType>url</EncodingType>"] if encoded else []
     more = truncated and limit > 0
     parts.append(f"<KeyCount>{len(rows) + len(common)}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>")
     if more:
         parts.append(f"<NextContinuationToken>{base64.b64encode(last).decode('ascii')}</NextContinuationToken>")
-    return _document("ListBucketResult", "".join([*parts, *rows.values(), *common.values()]))
+    return document("ListBucketResult", "".join([*parts, *rows.values(), *common.values()]))
 
 
 def _row(key: bytes, stored: Stored, encoded: bool) -> str:
     return (
-        f"<Contents><Key>{_name(key, encoded)}</Key><LastModified>{_iso(stored)}</LastModified>"
+        f"<Contents><Key>{xml_name(key, encoded)}</Key><LastModified>{iso(stored.modified)}</LastModified>"
         f"<ETag>{escape(stored.etag)}</ETag><Size>{len(stored.body)}</Size></Contents>"
     )
-
-
-def _name(raw: bytes, encoded: bool) -> str:
-    """A key in XML. AWS writes a space as `+`. Unencoded control characters become `&#x1;`, no XML, as on MinIO."""
-    if encoded:
-        return quote_plus(raw, safe="/")
-    text = escape(raw.decode("utf-8", "replace"))
-    return re.sub("[\x00-\x08\x0b-\x1f]", lambda match: f"&#x{ord(match.group()):X};", text)
-
-
-def _iso(stored: Stored) -> str:
-    return stored.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _document(root: str, inner: str) -> bytes:
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{NAMESPACE}">{inner}</{root}>'.encode()
 
 
 def _error_answer(request: RawRequest, error: StoreError, request_id: str) -> Answer:
