@@ -29,10 +29,11 @@ from .errors import (
     TransportError,
 )
 from .manager import CDNCredentials, CDNManager
+from .progress import ProgressBar
 from .reader import ObjectReader
+from .result import TransferResult
 from .retry import Event, Retry
 from .sigv4 import Credentials
-from .transfer import TransferResult
 
 __version__ = "0.1.0"
 
@@ -54,6 +55,7 @@ __all__ = [
     "ObjectReader",
     "OutcomeUnknown",
     "PreconditionFailed",
+    "ProgressBar",
     "RedirectRefused",
     "ResponseError",
     "Retry",

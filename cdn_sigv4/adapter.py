@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .s3 import SignedRequest
 
 USER_AGENT = "cdn-sigv4"
+BLOCK_SIZE = 256 << 10  # bytes of a body that are sent at a time: http.client's own 16 KiB cost half of the rate
 POOL_SIZE = 32  # connections kept for threads; more threads work, their connections are not kept
 _MAX_INTERIM = 10  # interim answers (1xx) before the final one: more are no HTTP, and could go on for ever
 _INTERIM_PEEK = 10  # bytes of an answer that tell an interim one: its version and first digit
@@ -103,6 +104,17 @@ class _WholeHead(HTTPResponse):
     def _read_and_discard_trailer(self) -> None:
         parse_headers(self.fp)  # which are bounded in number and length: http.client reads any number of these
 
+    def readinto(self, buffer: Any) -> int:
+        # What one receive gives: http.client waits until all of the buffer is full, and what it has is lost when the
+        # connection breaks.
+        if self.fp is None or self.chunked or self.length is None:
+            return super().readinto(buffer)
+        count: int = self.fp.readinto1(memoryview(buffer)[: self.length])
+        self.length -= count
+        if not self.length or not count:
+            self._close_conn()  # type: ignore[attr-defined]
+        return count
+
     def begin(self) -> None:
         self.fp: Any
         watched = _LastLine(self.fp)
@@ -130,6 +142,10 @@ class _ExactConnection:
     _head_sent = False
     _cut_short = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.blocksize = BLOCK_SIZE
+
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self.sock.settimeout(self.stall)  # until the answer is read, urllib3 leaves the connect timeout on it
@@ -147,7 +163,13 @@ class _ExactConnection:
         try:
             if self._head_sent and self._is_answered():
                 raise BrokenPipeError
-            super().send(data)  # type: ignore[misc]
+            if self._head_sent and type(self.sock) is socket:
+                sent = 0
+                with memoryview(data) as view:
+                    while sent < len(view):  # the timeout is that of a step: `sendall`'s would be that of the block
+                        sent += self.sock.send(view[sent:])
+            else:
+                super().send(data)  # type: ignore[misc]
         except (ConnectionError, SSLError):
             if not self._head_sent:
                 raise

@@ -98,7 +98,7 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     text = headers.get("content-length")
     if text is None:
         return None
-    return _whole_number("Content-Length", text)
+    return whole_number("Content-Length", text)
 
 
 def check_origin(headers: Mapping[str, str]) -> None:
@@ -130,7 +130,8 @@ def check_bucket_head(headers: Mapping[str, str]) -> None:
         check_origin(headers)
 
 
-def _whole_number(name: str, text: str) -> int:
+def whole_number(name: str, text: str) -> int:
+    """A number that a server has written as digits; InvalidResponse for anything else."""
     if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)
     raise InvalidResponse(f"the answer's {name} is {printable(text, 60)!r}")
@@ -225,7 +226,7 @@ def _content_range(text: str, length: int) -> tuple[int, int]:
     span, _, total = rest.partition("/")
     first, _, last = span.partition("-")
     if unit == "bytes":
-        begin, end, size = (_whole_number("Content-Range", part) for part in (first, last, total))
+        begin, end, size = (whole_number("Content-Range", part) for part in (first, last, total))
         if end - begin + 1 == length > 0 and end < size:
             return begin, size
     raise InvalidResponse(
@@ -292,7 +293,7 @@ def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
     decode = partial(unquote_plus, errors="surrogateescape") if encoded else str
     entries = [ListedObject(decode(_named(item, "Prefix"))) for item in root.findall("CommonPrefixes")]
     for item in root.findall("Contents"):
-        size = _whole_number("Size", item.findtext("Size") or "")
+        size = whole_number("Size", item.findtext("Size") or "")
         when = parse_time(item.findtext("LastModified"))
         entries.append(ListedObject(decode(_named(item, "Key")), size, item.findtext("ETag"), when))
     truncated = root.findtext("IsTruncated") == "true"

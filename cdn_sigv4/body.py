@@ -8,6 +8,7 @@ connection; and a plain bytes object goes out in one `sendall`, whose timeout is
 from __future__ import annotations
 
 import io
+import os
 
 from . import checksums
 from .errors import SourceError
@@ -35,8 +36,11 @@ class Body:
     def __init__(self, size: int) -> None:
         self.size = size
         self.remaining = size
-        self.heard: Callable[[int], object] | None = None  # called with the number of bytes that have been read
+        # Called with the number of bytes that have been read to be sent: what tries again, and what shows progress.
+        self.heard: Callable[[int], object] | None = None
+        self.progress: Callable[[int], object] | None = None
         self._digests: dict[str, bytes] = {}
+        self._is_one_of_many = False  # others are hashed at the same time: no second thread is worth it
 
     def read(self, amount: int = -1) -> bytes | memoryview:
         """At most `amount` bytes, empty at the end. SourceError when the source ends early or cannot be read."""
@@ -52,8 +56,9 @@ class Body:
                 hint="Nothing was stored of this attempt: upload it again when nobody writes to it.",
             )
         self.remaining -= len(block)
-        if self.heard is not None:
-            self.heard(self.size - self.remaining)
+        for listener in (self.heard, self.progress):
+            if listener is not None:
+                listener(self.size - self.remaining)
         return block
 
     def rewind(self) -> None:
@@ -65,9 +70,15 @@ class Body:
         """The checksums of all bytes by name, each computed once, those asked for together in one pass."""
         missing = [name for name in dict.fromkeys(names) if name not in self._digests]
         if missing:
-            self.rewind()
-            self._digests.update(checksums.digests(self._blocks(), missing, self.size))
-            self.rewind()
+            listeners, self.heard, self.progress = (self.heard, self.progress), None, None  # nothing is sent
+            try:
+                self.rewind()
+                self._digests.update(
+                    checksums.digests(self._blocks(), missing, 0 if self._is_one_of_many else self.size)
+                )
+                self.rewind()
+            finally:
+                self.heard, self.progress = listeners
         return self._digests
 
     def sha256(self) -> str:
@@ -77,6 +88,19 @@ class Body:
     def _blocks(self) -> Iterator[bytes | memoryview]:
         while self.remaining:
             yield self.read(BLOCK)
+
+    def part(self, start: int, size: int) -> Body:
+        """So many of the bytes, from `start` on, as a body of their own, which other threads may read meanwhile."""
+        raise NotImplementedError
+
+    @property
+    def stamp(self) -> tuple[int, int] | None:
+        """Size in bytes and time of the last change in nanoseconds, None for what is no plain file."""
+        return None
+
+    def is_changed(self) -> bool:
+        """Whether the source is known to be another than when it was opened."""
+        return False
 
     def close(self) -> None:
         """Let go of the source; a file of the caller's stays open."""
@@ -93,13 +117,16 @@ class _MemoryBody(Body):
 
     def __init__(self, view: memoryview) -> None:
         self._lent = memoryview(b"")
-        self._view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
+        self._view = _flat(view)
         super().__init__(self._view.nbytes)
 
     def _read(self, amount: int) -> memoryview:
         start = self.size - self.remaining
         self._lent = self._view[start : start + amount]
         return self._lent
+
+    def part(self, start: int, size: int) -> Body:
+        return _one_of_many(_MemoryBody(self._view[start : start + size]))
 
     def close(self) -> None:
         # A bytearray cannot be resized while a view on it lives, and a failure's frames keep the block being sent.
@@ -116,12 +143,43 @@ class _FileBody(Body):
         self._start = file.tell()
         super().__init__(max(_reading(lambda: file.seek(0, io.SEEK_END)) - self._start, 0))
         _reading(self._seek)
+        # A file of the system's own is read by position: its readers do not have to wait for one another.
+        is_plain = type(file) in (io.BufferedReader, io.BufferedRandom, io.FileIO) and hasattr(os, "pread")
+        self._descriptor = _reading(file.fileno) if is_plain else None
+        self._stamp = self._look()
+        self._lock: Any = None
+
+    def _look(self) -> tuple[int, int] | None:
+        if self._descriptor is None:
+            return None
+        self._file.flush()
+        found = os.fstat(self._descriptor)
+        return found.st_size, found.st_mtime_ns
+
+    @property
+    def stamp(self) -> tuple[int, int] | None:
+        return self._stamp
+
+    def is_changed(self) -> bool:
+        return _reading(self._look) != self._stamp
+
+    def part(self, start: int, size: int) -> Body:
+        if self._descriptor is not None:
+            return _one_of_many(_PositionBody(self._descriptor, self._start + start, size))
+        if self._lock is None:
+            from threading import Lock  # noqa: PLC0415 - not at import time
+
+            self._lock = Lock()
+        shared = _one_of_many(_SharedBody(self._file, self._lock, self._start + start, size))
+        if type(self._file) is io.BytesIO:
+            return shared
+        taken = bytearray()  # others may have to decompress all of it again to go back: they are read in order
+        for block in shared._blocks():  # noqa: SLF001 - made here
+            taken += block
+        return _one_of_many(_MemoryBody(memoryview(taken)))
 
     def _read(self, amount: int) -> bytes:
-        block = self._file.read(amount)
-        if not isinstance(block, bytes):
-            raise TypeError(_not_bytes(block))
-        return block
+        return _bytes_from(self._file, amount)
 
     def _seek(self) -> None:
         self._file.seek(self._start)
@@ -131,11 +189,85 @@ class _FileBody(Body):
             self._file.close()
 
 
-def open_body(source: Any) -> Body:
-    """A body from a bytes-like object (measured in bytes), a binary file (from its position on), or an iterable.
+class _PositionBody(Body):
+    """A piece of a file, read by position."""
 
-    An iterable of bytes, or a file that cannot seek, is copied first (in memory up to 8 MiB, then in a temporary
-    file), because S3 wants length and SHA-256 before the first byte. TypeError for text and anything else.
+    def __init__(self, descriptor: int, start: int, size: int) -> None:
+        super().__init__(size)
+        self._descriptor = descriptor
+        self._end = start + size
+
+    def _read(self, amount: int) -> bytes:
+        return os.pread(self._descriptor, amount, self._end - self.remaining)
+
+
+class _SharedBody(Body):
+    """A piece of what can seek, but has one position for all."""
+
+    def __init__(self, file: IO[bytes], lock: Any, start: int, size: int) -> None:
+        super().__init__(size)
+        self._file = file
+        self._lock = lock
+        self._end = start + size
+
+    def _read(self, amount: int) -> bytes:
+        with self._lock:
+            self._file.seek(self._end - self.remaining)
+            return _bytes_from(self._file, amount)
+
+
+def _one_of_many(body: Body) -> Body:
+    body._is_one_of_many = True  # noqa: SLF001 - made here
+    return body
+
+
+class Stream:
+    """The bytes of an iterable, or of a file that cannot seek: nobody knows how many, and they come once."""
+
+    def __init__(self, blocks: Iterator[Any]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def take(self, amount: int) -> bytearray:
+        """So many bytes, fewer only at the end. SourceError, or what the iterable raises, where it cannot be read."""
+        taken = bytearray()
+        while len(taken) < amount and not self.is_at_end():
+            wanted = amount - len(taken)
+            taken += self._rest[:wanted]
+            self._rest = self._rest[wanted:]
+        return taken
+
+    def is_at_end(self) -> bool:
+        """Whether there is nothing more; asks for the next block to find out."""
+        while not self._rest.nbytes:
+            self._rest = memoryview(b"")  # even an empty view keeps an iterable from filling its buffer again
+            block: Any = _reading(lambda: next(self._blocks, _END))
+            if block is _END:
+                return True
+            if isinstance(block, str):
+                raise TypeError(_not_bytes(block))
+            self._rest = _flat(memoryview(block))
+        return False
+
+    def spooled(self) -> Body:
+        """All of it, in memory up to 8 MiB, then in a temporary file."""
+        from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - not at import time: 13 ms
+
+        spool = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - the body owns it
+        try:
+            while not self.is_at_end():
+                spool.write(self.take(BLOCK))
+            spool.seek(0)
+            return _FileBody(spool, own=True)
+        except BaseException:
+            spool.close()
+            raise
+
+
+def open_source(source: Any) -> Body | Stream:
+    """A body from a bytes-like object (measured in bytes) or a binary file (from its position on).
+
+    A `Stream` from an iterable of bytes, or a file that cannot seek. TypeError for text and anything else.
     """
     if source is None or isinstance(source, str) or hasattr(source, "__fspath__"):
         raise TypeError(_not_bytes(source))
@@ -148,10 +280,16 @@ def open_body(source: Any) -> Body:
             raise TypeError(_not_bytes(source))
         if can_seek(source):
             return _FileBody(source, own=False)
-        return _spooled(iter(lambda: source.read(BLOCK), b""))
+        return Stream(iter(lambda: source.read(BLOCK), b""))
     if hasattr(source, "__iter__") and not isinstance(source, dict):
-        return _spooled(iter(source))
+        return Stream(iter(source))
     raise TypeError(_not_bytes(source))
+
+
+def open_body(source: Any) -> Body:
+    """The same, but a stream is copied first: one request needs length and SHA-256 before the first byte."""
+    opened = open_source(source)
+    return opened.spooled() if isinstance(opened, Stream) else opened
 
 
 def _reading(step: Callable[[], T]) -> T:
@@ -160,6 +298,11 @@ def _reading(step: Callable[[], T]) -> T:
         return step()
     except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"the source could not be read: {error}") from error
+
+
+def _flat(view: memoryview) -> memoryview:
+    """The same bytes in one dimension, copied only where they do not lie side by side."""
+    return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
 
 
 def can_seek(file: IO[bytes]) -> bool:
@@ -171,23 +314,11 @@ def can_seek(file: IO[bytes]) -> bool:
     return True
 
 
-def _spooled(blocks: Iterator[Any]) -> Body:
-    from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - not at import time: 13 ms
-
-    spool = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - the body owns it
-    try:
-        while True:
-            block: Any = _reading(lambda: next(blocks, _END))
-            if block is _END:
-                break
-            if isinstance(block, str):
-                raise TypeError(_not_bytes(block))  # noqa: TRY301
-            spool.write(block if isinstance(block, bytes) else memoryview(block).tobytes())
-        spool.seek(0)
-        return _FileBody(spool, own=True)
-    except BaseException:
-        spool.close()
-        raise
+def _bytes_from(file: IO[bytes], amount: int) -> bytes:
+    block = file.read(amount)
+    if not isinstance(block, bytes):
+        raise TypeError(_not_bytes(block))
+    return block
 
 
 def _not_bytes(source: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+from functools import lru_cache
 
 from .errors import IntegrityError
 
@@ -33,7 +34,7 @@ MODE = {"x-amz-checksum-mode": "ENABLED"}  # the header by which a GET or HEAD a
 PARALLEL_SIZE = 8 << 20  # bytes from which on a second checksum is worth a thread
 _QUEUED = 4  # blocks that may wait for that thread
 _SIZES = {"crc32": 4, "sha256": 32, "sha1": 20, "md5": 16}  # bytes of a checksum
-_STORED = ("crc32", "sha256", "sha1")  # what can be checked of what stores keep, the cheapest first
+STORED = ("crc32", "sha256", "sha1")  # what can be checked of what stores keep, the cheapest first
 
 
 class Crc32:
@@ -49,6 +50,40 @@ class Crc32:
     def digest(self) -> bytes:
         """Four bytes, the highest first, as S3 has them."""
         return self._value.to_bytes(4, "big")
+
+
+# Polynomials over GF(2) modulo CRC-32's, lowest power in the highest bit, as in zlib's crc32.c (multmodp, x2nmodp).
+_POLYNOMIAL, _ONE, _X = 0xEDB88320, 1 << 31, 1 << 30
+
+
+def combined_crc32(first: bytes, second: bytes, size: int) -> bytes:
+    """The CRC32 of two pieces in a row from that of each; `size`: bytes of the second.
+
+    To append n bytes multiplies the first piece's remainder by x to the power of 8n.
+    """
+    shifted = _multiply(_shift(size), int.from_bytes(first, "big"))
+    return (shifted ^ int.from_bytes(second, "big")).to_bytes(4, "big")
+
+
+def _multiply(one: int, other: int) -> int:
+    product = 0
+    while one:
+        if one & _ONE:
+            product ^= other
+        one = one << 1 & 0xFFFFFFFF
+        other = other >> 1 ^ _POLYNOMIAL if other & 1 else other >> 1
+    return product
+
+
+@lru_cache(maxsize=64)  # all parts of an upload but the last have one size
+def _shift(size: int) -> int:
+    result, power, bits = _ONE, _X, 8 * size
+    while bits:
+        if bits & 1:
+            result = _multiply(power, result)
+        power = _multiply(power, power)
+        bits >>= 1
+    return result
 
 
 def new(name: str) -> Digest:
@@ -67,7 +102,8 @@ def new(name: str) -> Digest:
 def digests(blocks: Iterable[Block], names: Iterable[str], size: int) -> dict[str, bytes]:
     """The checksums of all blocks, `size` bytes together, in one pass; the second in a thread of its own if it pays.
 
-    Both release the interpreter while they compute, so on two cores the second is nearly free.
+    `size` 0 says that it does not: others are at work beside. Both release the interpreter while they compute, so on
+    two cores the second is nearly free.
     """
     made = {name: new(name) for name in names}
     rest = list(made.values())
@@ -135,12 +171,41 @@ def stored(headers: Mapping[str, str], *, etag_is_md5: bool = True) -> tuple[str
     does what has not the form of a checksum.
     """
     if headers.get("x-amz-checksum-type", "FULL_OBJECT").upper() == "FULL_OBJECT":
-        for name in _STORED:
+        for name in STORED:
             value = _decoded(name, headers.get(f"x-amz-checksum-{name}"))
             if value is not None:
                 return name, value
     value = _md5(headers) if etag_is_md5 else None
     return None if value is None else ("md5", value)
+
+
+def composite(headers: Mapping[str, str]) -> tuple[str, bytes, int] | None:
+    """Name, value and number of parts of a checksum of the parts' checksums; None without one that can be made here."""
+    for name in STORED:
+        text, _, count = headers.get(f"x-amz-checksum-{name}", "").partition("-")
+        value = _decoded(name, text)
+        if value is not None and _is_count(count):
+            return name, value, int(count)
+    return None
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0
+
+
+def composite_etag(headers: Mapping[str, str]) -> tuple[bytes, int] | None:
+    """The MD5 of the parts' MD5s, and the number of parts, that an entity tag of a multipart upload most often is."""
+    tag, _, count = headers.get("etag", "").strip('"').partition("-")
+    value = _md5({**headers, "etag": f'"{tag}"'})
+    return (value, int(count)) if value is not None and _is_count(count) else None
+
+
+def of_parts(name: str, parts: Iterable[bytes]) -> bytes:
+    """The composite checksum of parts that have these checksums."""
+    digest = new(name)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def _decoded(name: str, text: str | None) -> bytes | None:

@@ -8,36 +8,37 @@ reference, on the page that each method names.
 from __future__ import annotations
 
 import os
-from functools import partial
 
-from . import answers, s3
-from .body import open_body
+from . import s3
+from .comparison import unchanged
+from .crew import DEFAULT_WORKERS, check_workers
 from .endpoint import Endpoint
 from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, Exchange
 from .files import Replacement
-from .listing import pages
-from .reader import ObjectReader
-from .retrieval import Retrieval, get_request
-from .transfer import Download, TransferResult
-from .uploads import put
+from .multipart import check_part_size
+from .operations import Operations
+from .parts import sweep
+from .progress import Meter, check_progress
+from .result import TransferResult
+from .transfer import Download
+from .unfinished import default_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import NoReturn, Union
 
     from requests import Session
 
-    from .answers import ListedObject, ObjectInfo
-    from .body import Source
+    from .progress import Progress
     from .retry import Event, Retry
     from .sigv4 import Credentials
 
     AnyPath = Union[str, "os.PathLike[str]"]
 
 
-class S3Client:
+class S3Client(Operations):
     """One S3-compatible store under one credential; shared by threads, safe after fork, a context manager.
 
     `endpoint`: `https://host[:port][/base]`; without a scheme https is meant. `credentials`: `Credentials`, or None for
@@ -46,9 +47,9 @@ class S3Client:
     (`Retry`; None: never). `checksum`: what is stored with an object, "crc32", "sha256", or None for a store that does
     not take the header; objects are then verified by their entity tags alone. `etag_is_md5=False`: for a store whose
     entity tags look like MD5s and are none. `on_event`: called with an `Event` when something is tried again, resumed,
-    or learnt; `print` will do. `sign_payload=False` leaves the body out of the
-    signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`: a
-    `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is. Its adapters
+    or learnt, by several threads at a time perhaps; `print` will do. `sign_payload=False` leaves the
+    body out of the signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`:
+    a `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is. Its adapters
     know neither the timeout while sending, nor an answer that comes early, nor one whose head was cut: only the
     default session does (adapter.py).
 
@@ -74,10 +75,7 @@ class S3Client:
         session: Session | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        if checksum not in ("crc32", "sha256", None):
-            raise ValueError(f"checksum must be 'crc32', 'sha256' or None, not {checksum!r}")
-        self._etag_is_md5 = etag_is_md5
-        self._exchange = Exchange(
+        exchange = Exchange(
             Endpoint(endpoint, addressing),
             credentials,
             region=region,
@@ -88,142 +86,7 @@ class S3Client:
             session=session,
             on_event=on_event,
         )
-        self._put = partial(put, self._exchange, checksum=checksum, etag_is_md5=etag_is_md5)
-        self._get = partial(get_request, checksum is not None)
-
-    # -- objects
-
-    def put_object(
-        self,
-        bucket: str,
-        key: str,
-        body: Source,
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        if_match: str | None = None,
-        if_none_match: str | None = None,
-    ) -> ObjectInfo:
-        """Store `body` (at most 5 GiB) under `key`, in place of what is there.
-
-        `body`: a bytes-like object, a binary file (from its position on: rewind one that was just written), or an
-        iterable of bytes, which is copied first. `metadata`: text to text, printable ASCII, 2 KiB in all. `headers`:
-        any others that S3 keeps or obeys (cache-control, content-encoding, tagging, encryption …).
-        `if_none_match="*"`: only where no such key is; `if_match`: only in place of this entity tag; else
-        PreconditionFailed. Where the answer to such a request is lost, success means that the object is there with
-        these bytes and metadata: writers who race with equal ones put something of their own in.
-
-        IntegrityError when the store says of the bytes what is not true of those sent; OutcomeUnknown when the body was
-        sent and no answer came, nor could be found out; SourceError when it could not be read. Rules: API_PutObject.
-        """
-        info, _ = self._put(
-            bucket,
-            key,
-            body,
-            content_type=content_type,
-            metadata=metadata,
-            headers=headers,
-            if_match=if_match,
-            if_none_match=if_none_match,
-        )
-        return info
-
-    def get_object(
-        self,
-        bucket: str,
-        key: str,
-        *,
-        start: int | None = None,
-        end: int | None = None,
-        tail: int | None = None,
-        version_id: str | None = None,
-        if_match: str | None = None,
-        if_none_match: str | None = None,
-    ) -> ObjectReader:
-        """A reader of the object's bytes, exactly as they are stored; use it as a context manager.
-
-        `start`, `end`: a part of it, as in slices, not negative; `tail`: its last bytes. `if_none_match`: NotModified
-        when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. Raises NotFound, and
-        ResponseError 416 for a range that begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
-        """
-        asked = s3.byte_range(start, end, tail)
-        request = self._get(bucket, key, version_id, if_match, if_none_match, asked)
-        found = Retrieval(self._exchange, request, self._exchange.patience(), etag_is_md5=self._etag_is_md5)
-        found.begin()
-        restart = None if found.verifier is None else found.restart
-        return ObjectReader(found, found.info, found.length, found.verifier, restart)
-
-    def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
-        """The object's description without its bytes. A HEAD's errors say little. Rules: API_HeadObject."""
-        request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
-        return self._exchange.ask(request, lambda answer, _: answers.headed(request, answer.headers))
-
-    def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
-        """Delete the object, or one version; to delete what is not there is no error. Rules: API_DeleteObject."""
-        request = s3.object_request("DELETE", bucket, key, {"versionId": version_id})
-        self._exchange.ask(request, lambda answer, text: answers.check_done(answer.headers, text), success=(204, 200))
-
-    def copy_object(
-        self,
-        source_bucket: str,
-        source_key: str,
-        bucket: str,
-        key: str,
-        *,
-        source_version_id: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ObjectInfo:
-        """Copy an object of at most 5 GiB within the store.
-
-        The copy keeps all that describes the source. Where `content_type`, `metadata` or a header such as
-        cache-control is given, all of that is taken from here instead, and what is not given is dropped. The result's
-        `size` is None: S3 does not say it. Raises NotFound without the source. Rules: API_CopyObject.
-        """
-        replaced = content_type is not None or metadata is not None
-        replaced = replaced or any(not name.lower().startswith("x-amz-") for name in headers or ())
-        described = {
-            **s3.object_headers(content_type, metadata, headers),
-            "x-amz-copy-source": s3.copy_source(source_bucket, source_key, source_version_id),
-            "x-amz-metadata-directive": "REPLACE" if replaced else None,
-        }
-        request = s3.object_request("PUT", bucket, key, headers=described)
-        return self._exchange.ask(request, lambda answer, text: answers.parse_copy(request, answer.headers, text))
-
-    def list_objects(
-        self, bucket: str, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None
-    ) -> Iterator[ListedObject]:
-        """The objects whose keys begin with `prefix`, in the order of their keys; pages are fetched as you go on.
-
-        With a `delimiter` ("/" most often), keys that have it after the prefix are summed up in lines with
-        `is_prefix`. `start_after`: begin behind this key. Raises NotFound when the first page is
-        fetched and there is no such bucket. Rules: API_ListObjectsV2.
-        """
-        query = {
-            "list-type": "2",
-            "encoding-type": "url",
-            "prefix": prefix or None,
-            "delimiter": delimiter,
-            "start-after": start_after,
-        }
-        return pages(self._exchange, s3.Request("GET", bucket, query=query))
-
-    # -- buckets
-
-    def create_bucket(self, bucket: str) -> None:
-        """Make a bucket in the client's region; ResponseError 409 where it is already. Rules: API_CreateBucket."""
-        request = s3.Request("PUT", bucket)
-        body = open_body(s3.location_constraint(self._exchange.region))
-        self._exchange.ask(request, lambda answer, text: answers.check_done(answer.headers, text), body)
-
-    def head_bucket(self, bucket: str) -> None:
-        """Return if the bucket is there and may be listed; else NotFound or AccessDenied. Rules: API_HeadBucket."""
-        request = s3.Request("HEAD", bucket)
-        self._exchange.ask(request, lambda answer, _: answers.check_bucket_head(answer.headers))
-
-    # -- files, and URLs for others
+        super().__init__(exchange, checksum, etag_is_md5=etag_is_md5)
 
     def upload_file(
         self,
@@ -236,20 +99,41 @@ class S3Client:
         headers: Mapping[str, str] | None = None,
         if_match: str | None = None,
         if_none_match: str | None = None,
+        part_size: int | None = None,
+        max_workers: int = DEFAULT_WORKERS,
+        progress: Progress | None = None,
+        resume: bool = False,
+        state_dir: AnyPath | None = None,
     ) -> TransferResult:
-        """Store the file at `path`: `put_object` with its bytes. OSError where it cannot be opened."""
+        """Store the file at `path`: `put_object` with its bytes, and its options. OSError where it cannot be opened.
+
+        `resume`, for files of more than 5 MiB: an upload that fails, or is killed, leaves its parts in the store, and
+        the next such call sends what is missing, if the file's size and time of change, the headers, `part_size` and
+        the client's `checksum` are the same; else what was left is aborted. What must be known for that is kept in
+        `state_dir` (by default $XDG_STATE_HOME/cdn-sigv4 or ~/.local/state/cdn-sigv4) for seven days; where the system
+        has no flock (Windows) nothing is. Which parts are there the store must be allowed to say
+        (s3:ListMultipartUploadParts), else all are sent again. Rules: mpuoverview.
+        """
+        if state_dir is not None and not resume:
+            raise ValueError("state_dir is for resume=True")
+        upload = self._upload(
+            bucket,
+            key,
+            content_type=content_type,
+            metadata=metadata,
+            headers=headers,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            part_size=part_size,
+            max_workers=max_workers,
+            progress=progress,
+        )
+        folder = None
+        if resume:
+            folder = default_folder(os.environ) if state_dir is None else os.fsdecode(state_dir)
         with open(path, "rb") as file:
-            info, verified = self._put(
-                bucket,
-                key,
-                file,
-                content_type=content_type,
-                metadata=metadata,
-                headers=headers,
-                if_match=if_match,
-                if_none_match=if_none_match,
-            )
-        return TransferResult(info, verified, info.size or 0)
+            info, verified = upload.run(file, folder)
+        return TransferResult(info, verified, upload.moved)
 
     def download_file(
         self,
@@ -263,16 +147,29 @@ class S3Client:
         version_id: str | None = None,
         if_match: str | None = None,
         if_none_match: str | None = None,
+        if_changed: bool = False,
+        part_size: int | None = None,
+        max_workers: int = DEFAULT_WORKERS,
+        progress: Progress | None = None,
     ) -> TransferResult:
         """Save the object as the file `path`, whole or not at all: what is there stays until all bytes have come.
 
+        Large ones come over `max_workers` connections (1 to 32) at most, in ranges of `part_size` bytes (else chosen by
+        what is left). `progress`: called with the bytes done and those in all, one call at a time, from whichever
+        thread fetches. `if_changed`: nothing is fetched where the file at `path` is the object already, as its bytes
+        show (`bytes_moved` is 0 then); where the store has no checksum, nor an MD5, of it, it is fetched.
+
         `resume`: go on with what an earlier call, cut short or killed, has left of the same version beside `path`; a
-        call that fails leaves it there, if the object has 8 MiB at least. With `if_match` or `if_none_match` it is
+        call that fails leaves it there, if the object has 8 MiB at least and the disk is not full. With `if_match` or
+        `if_none_match` it is
         neither used nor made. `durable`: wait until the disk has it.
         `make_folders`: make those above it, which a failed download takes away again, unless such a part is in them.
         IntegrityError where the bytes are not those that the store has a checksum of, twice. OSError where the file
         cannot be written; a directory or a device there is refused before anything is sent.
         """
+        check_part_size(part_size)
+        check_workers(max_workers)
+        check_progress(progress)
         request = self._get(bucket, key, version_id, if_match, if_none_match)
         is_plain = if_match is None and if_none_match is None
         source = f"{self._exchange.endpoint}/{bucket}/{key}?{version_id or ''}" if resume and is_plain else None
@@ -283,7 +180,22 @@ class S3Client:
             source=source,
             first=0 if is_plain else 1,  # a 304 is no reason to throw away what is here
         )
-        download = Download(self._exchange, request, replacement, etag_is_md5=self._etag_is_md5)
+        meter = Meter(progress)
+        if if_changed:
+            found = unchanged(self._exchange, request, os.fsdecode(path), etag_is_md5=self._etag_is_md5)
+            if found is not None:
+                sweep(os.path.abspath(os.fsdecode(path)))  # what an earlier call has left is not needed any more
+                meter.end(found[0].size or 0)
+                return TransferResult(*found, 0)
+        download = Download(
+            self._exchange,
+            request,
+            replacement,
+            etag_is_md5=self._etag_is_md5,
+            workers=max_workers,
+            range_size=part_size,
+            meter=meter,
+        )
         info = download.run()
         return TransferResult(info, download.verified, download.moved)
 

@@ -85,9 +85,11 @@ class Exchange:
         self._wire: Wire | None = None
         self._born = os.getpid()
 
-    def patience(self) -> Patience:
-        """The attempts of a new operation."""
-        return Patience(self._retry, self._quota, self.monotonic, self.random)
+    def patience(self, retry: Retry | None = None, others: Callable[[], int] = int) -> Patience:
+        """The attempts of a new operation. `retry`: no more than these; `others`: see `Patience`."""
+        if retry is None or self._retry.attempts < retry.attempts:
+            retry = self._retry
+        return Patience(retry, self._quota, self.monotonic, self.random, others)
 
     def ask(
         self,
@@ -96,16 +98,21 @@ class Exchange:
         body: Body | None = None,
         success: tuple[int, ...] = (200,),
         found_out: Callable[[CDNError], T] | None = None,
+        patience: Patience | None = None,
     ) -> T:
         """What `parse` makes of a small answer, which is read whole; S3 also puts errors into a 200. See `begin`."""
 
         def whole(answer: Answer) -> T:
             text = answer.read_all(answers.MAX_XML_BYTES)
-            if b"<Error" in text.lstrip()[:200]:
+            # While S3 puts an object together it sends spaces, behind the declaration (API_CompleteMultipartUpload).
+            root = text.lstrip()
+            if root.startswith(b"<?xml"):
+                root = root.partition(b"?>")[2].lstrip()
+            if b"<Error" in root[:200]:
                 raise self._diagnosed(request, answer, text, self._region(request), self.now())
             return parse(answer, text)
 
-        return self.begin(request, whole, body, success, found_out=found_out)
+        return self.begin(request, whole, body, success, patience=patience, found_out=found_out)
 
     def begin(
         self,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from .parts import Claim
+    from .ranges import Ranges
 
 # Names that are devices on Windows in any folder, with any ending (Microsoft, "Naming Files, Paths, and Namespaces").
 _WINDOWS_DEVICES = frozenset(
@@ -112,8 +113,9 @@ class Replacement:
     Errors are the system's OSError.
 
     `source` says in words what the file will hold. With it, an earlier part of the same source is gone on with: then
-    `record` is what `note` was given, and the file stands behind the bytes that are here (`record["synced"]` of them
-    were on the disk at least). `keep` leaves the part for a later run. `first=1` leaves such a part alone until commit.
+    `record` is what `note` was given, with the bytes that were on the disk as "synced", and those that were written
+    since this system was started as "jotted". `keep` leaves the part for a later run. `first=1` leaves such a part
+    alone until commit.
     """
 
     def __init__(
@@ -163,15 +165,35 @@ class Replacement:
             if name.startswith(PREFIX):
                 error.filename = self._path
 
-    def note(self, record: Mapping[str, Any], synced: int = 0) -> None:
-        """Say what is being written, for a later run; and that so many bytes of it are to be safe on the disk now."""
-        if not self.is_durable:
-            synced = 0  # as far as anybody knows
-        elif synced:
-            self._file.flush()
+    def reserve(self, size: int) -> None:
+        """OSError unless the disk has room for a file of `size` bytes; what is here of it counts."""
+        if not hasattr(os, "statvfs"):
+            return
+        disk = os.statvfs(self._folder)
+        free = (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
+        needed = size - getattr(os.fstat(self._file.fileno()), "st_blocks", 0) * 512
+        if disk.f_blocks and needed > free:  # some file systems do not say
+            text = f"no space: {needed} bytes more are needed, {free} are free"
+            raise OSError(errno.ENOSPC, text, self._path)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written, if it is to be waited for."""
+        if self.is_durable:
             os.fsync(self._file.fileno())
+
+    def note(self, record: Mapping[str, Any], synced: Ranges, here: Ranges) -> None:
+        """Say what is being written, for a later run: which bytes of it are safe on the disk, and which are written.
+
+        The latter count until the system is started anew.
+        """
         if self._claim is not None:
-            self._claim.write_record({**record, "source": self._source, "synced": synced}, durable=self.is_durable)
+            noted = {**record, "source": self._source, "synced": synced if self.is_durable else []}
+            self._claim.notes.write(noted, {"here": here}, durable=self.is_durable)
+
+    def jot(self, here: Ranges) -> None:
+        """Say which bytes are written, without waiting for the disk."""
+        if self._claim is not None:
+            self._claim.notes.jot({"here": here})
 
     def restart(self) -> None:
         """Begin again with an empty file, of which nothing is noted."""
@@ -179,11 +201,11 @@ class Replacement:
         self._file.truncate()
         self.record = None
         if self._claim is not None:
-            self._claim.forget_record()
+            self._claim.notes.forget()
 
     def keep(self) -> bool:
         """Leave the part and its record for a later run; False where there is none to go on from."""
-        self._kept = self._claim is not None and self._claim.has_record
+        self._kept = self._claim is not None and self._claim.notes.is_written
         return self._kept
 
     def commit(self) -> None:
@@ -200,7 +222,7 @@ class Replacement:
         check_target(self._path)
         os.replace(self._claim.path, self._path)
         self._is_done = True
-        self._claim.forget_record()
+        self._claim.notes.forget()
         if self.is_durable:
             for folder in {self._folder, *map(_parent, self._made)}:
                 _sync_folder(folder)
@@ -259,3 +281,22 @@ def _sync_folder(folder: str) -> None:
         # The file is in place; a folder that may not be read, or a file system without this call, undoes nothing.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF, errno.ENOTSUP):
             raise
+
+
+def read_at(file: BinaryIO, amount: int, place: int) -> bytes:
+    """At most so many bytes from there on; empty at the end."""
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), amount, place)
+    file.seek(place)
+    return file.read(amount)
+
+
+def write_at(file: BinaryIO, block: memoryview, place: int) -> None:
+    """Write a block where it belongs; the file's own position says nothing."""
+    if not hasattr(os, "pwrite"):  # Windows, where one connection fetches
+        file.seek(place)
+        file.write(block)
+        return
+    while block:
+        count = os.pwrite(file.fileno(), block, place)
+        block, place = block[count:], place + count

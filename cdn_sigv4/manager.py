@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .body import Source
     from .client import AnyPath
+    from .progress import Progress
     from .retry import Event, Retry
 
 
@@ -112,23 +113,44 @@ class CDNManager:
         self._on_error = on_error
         self._durable = durable
 
-    def upload(self, bucket: str, filename: str, file_bytes: Source) -> bool:
-        """Store `file_bytes` (any bytes-like object) under the key `filename`; True once the server has all of it."""
+    def upload(self, bucket: str, filename: str, file_bytes: Source, *, progress: Progress | None = None) -> bool:
+        """Store `file_bytes` (any bytes-like object) under the key `filename`; True once the server has all of it.
+
+        A large one goes in parts, several at a time, without being copied. `progress`: called with the bytes done and
+        those in all.
+        """
         try:
-            self.uploader.put_object(bucket, filename, file_bytes)
+            self.uploader.put_object(bucket, filename, file_bytes, progress=progress)
         except Exception as error:  # noqa: BLE001 - the façade's promise
             return self._failed(error)
         return True
 
-    def download(self, bucket: str, filename: str, *, to: AnyPath | None = None) -> bool:
+    def download(
+        self,
+        bucket: str,
+        filename: str,
+        *,
+        to: AnyPath | None = None,
+        if_changed: bool = False,
+        progress: Progress | None = None,
+    ) -> bool:
         """Save the object under its own name below the current directory, or as the file `to`; True once it is there.
 
         A `/` in the name makes folders. The name never leaves the current directory: `..`, absolute paths, drive
         letters and symbolic links on the way are refused. The file appears whole or not at all.
+        `if_changed`: nothing is fetched where it is the object already, as its bytes show. `progress`: as in `upload`.
         """
         try:
             path = confined_path(os.curdir, check_key(filename)) if to is None else to
-            self.downloader.download_file(bucket, filename, path, make_folders=True, durable=self._durable)
+            self.downloader.download_file(
+                bucket,
+                filename,
+                path,
+                make_folders=True,
+                durable=self._durable,
+                if_changed=if_changed,
+                progress=progress,
+            )
         except Exception as error:  # noqa: BLE001 - the façade's promise
             return self._failed(error)
         return True

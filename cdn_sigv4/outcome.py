@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from .errors import CDNError, IntegrityError, InvalidResponse, OutcomeUnknown, ResponseError
 
+# Statuses by which a repetition is refused because the first attempt has succeeded. A completed upload is gone: MinIO
+# says 404 (NoSuchUpload) to a second POST, others 403.
+_IN_THE_WAY = {"PUT": (409, 412), "POST": (403, 404, 409, 412)}
+
 
 def _may_have_acted(failure: CDNError) -> bool:
     """Whether a write that ended so may be in effect all the same: no answer, none that is S3's, or one for want of it.
@@ -20,7 +24,7 @@ def _may_have_acted(failure: CDNError) -> bool:
 
 def may_be_our_own(failure: CDNError, before: list[CDNError]) -> bool:
     """Whether a refusal may come of what an earlier attempt has done: its own object, or bucket, is in the way."""
-    is_conflict = isinstance(failure, ResponseError) and failure.status in (409, 412)
+    is_conflict = isinstance(failure, ResponseError) and failure.status in _IN_THE_WAY.get(failure.operation or "", ())
     return is_conflict and any(map(_may_have_acted, before))
 
 

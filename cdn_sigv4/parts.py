@@ -15,6 +15,8 @@ import hashlib
 import os
 import stat
 
+from .record import Record, has_mark, is_ours, open_ours, read_record, unlink
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -22,20 +24,20 @@ except ImportError:  # Windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any, BinaryIO
 
 PREFIX = ".cdn-"
 _MOST = 1000  # parts of one target at a time; beyond that each has a name of its own
 _GAP = 8  # numbers that may be free before one that a killed run has left
 _TRIES = 100  # a part that vanishes between two calls each time is no part to wait for
-_MAX_RECORD = 1 << 20  # bytes of a record: an answer's headers, and a few numbers
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # neither a link nor a pipe's other end
 
 
 class Claim:
-    """A part file that is ours: `file`, its `path`, and the `record` of an earlier run that it goes on from."""
+    """A part file that is ours: `file`, its `path`, and the `record` of an earlier run that it goes on from.
+
+    `notes` is for a later run; where it cannot go on, nothing is written there.
+    """
 
     def __init__(
         self, file: BinaryIO, path: str, record_path: str = "", *, locked: bool = False, recording: bool = False
@@ -43,38 +45,9 @@ class Claim:
         self.file = file
         self.path = path
         self.record: dict[str, Any] | None = None
-        self.has_record = False
-        self._record_path = record_path  # empty where nothing can be gone on with
-        self._recording = recording
+        self.notes = Record(record_path, is_kept=recording)
         # The lock outlives the file, until `release`, or until nobody knows of it any more.
         self._held = os.fdopen(os.dup(file.fileno()), "rb") if locked else None
-
-    def write_record(self, record: Mapping[str, Any], *, durable: bool) -> None:
-        """Put `record` in the place of the one before, in one step; where that cannot be, there is none."""
-        if not self._recording:
-            return
-        import json  # noqa: PLC0415 - not at import time; small downloads never need it
-
-        temporary = self._record_path + "~"
-        _unlink(temporary)
-        try:
-            with _open(temporary, os.O_CREAT | os.O_EXCL, 0o600) as file:
-                file.write(json.dumps(record).encode("ascii"))
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            os.replace(temporary, self._record_path)
-        except OSError:  # no room, or something else stands there: the download itself may succeed all the same
-            self.forget_record()
-        else:
-            self.has_record = True
-
-    def forget_record(self) -> None:
-        """Remove the record."""
-        if self._record_path:
-            _unlink(self._record_path)
-            _unlink(self._record_path + "~")
-        self.has_record = False
 
     def is_still(self) -> bool:
         """Whether the file is the one at `path`: others may have put something else there."""
@@ -82,11 +55,12 @@ class Claim:
 
     def discard(self) -> None:
         """Remove part and record."""
-        _unlink(self.path)
-        self.forget_record()
+        unlink(self.path)
+        self.notes.forget()
 
     def release(self) -> None:
         """Let go of the lock: also of that which a child has inherited that was forked meanwhile."""
+        self.notes.end()
         if self._held is not None:
             with self._held:
                 fcntl.flock(self._held.fileno(), fcntl.LOCK_UN)
@@ -114,7 +88,7 @@ def claim(target: str, mode: int, source: str | None, first: int = 0) -> Claim:
     except _NoLocksError:
         pass
     path = _unique(target)
-    return Claim(_open(path, os.O_CREAT | os.O_EXCL, mode), path)
+    return Claim(open_ours(path, os.O_CREAT | os.O_EXCL, mode), path)
 
 
 def _unique(target: str) -> str:
@@ -133,10 +107,10 @@ def _claimed(path: str, mode: int, record_path: str, source: str | None) -> Clai
             if not is_held and _is_still(file, path):
                 claimed = _taken(file, path, record_path, source, mode, is_new=is_new)
                 # Of somebody who was killed, or of another object: a new one gets the permissions of today.
-                is_held = claimed is None and not _unlink(path)
+                is_held = claimed is None and not unlink(path)
         except BaseException:
             if is_new:
-                _unlink(path)
+                unlink(path)
             raise
         finally:
             if claimed is None:
@@ -149,12 +123,12 @@ def _claimed(path: str, mode: int, record_path: str, source: str | None) -> Clai
 def _found(path: str, mode: int) -> tuple[BinaryIO | None, bool]:
     """The file at `path`, and whether it is new; None for a link, a folder, somebody else's, or one that vanishes."""
     try:
-        return _open(path, os.O_CREAT | os.O_EXCL, mode), True
+        return open_ours(path, os.O_CREAT | os.O_EXCL, mode), True
     except FileExistsError:
         pass
     try:
         _make_ours_writable(path)
-        return _open(path, 0, mode), False
+        return open_ours(path, 0, mode), False
     except OSError:
         return None, False
 
@@ -162,7 +136,7 @@ def _found(path: str, mode: int) -> tuple[BinaryIO | None, bool]:
 def _make_ours_writable(path: str) -> None:
     """A run that was killed in its last moment has given its part the permissions of a read-only target."""
     found = os.lstat(path)
-    if _is_ours(found) and not found.st_mode & stat.S_IWUSR:
+    if is_ours(found) and not found.st_mode & stat.S_IWUSR:
         os.chmod(path, 0o600)
 
 
@@ -170,29 +144,28 @@ def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode
     """The claim to a part under our lock; None where what is in it is of no use."""
     record = None
     if not is_new:
-        record = _read_record(record_path, source) if source is not None else None
-        if record is None or not _is_ours(os.fstat(file.fileno())):
+        record = read_record(record_path, source) if source is not None else None
+        if record is None or not is_ours(os.fstat(file.fileno())):
             return None
-        os.chmod(file.fileno(), _mode_of_new(record_path + "~", mode))
+        try:
+            os.chmod(file.fileno(), _mode_of_new(record_path + "~", mode))
+        except FileExistsError:  # a folder stands where the next record is to be written: there can be none
+            return None
         file.seek(0, os.SEEK_END)
     claimed = Claim(file, path, record_path, locked=True, recording=bool(record_path) and source is not None)
     if record is None:
-        claimed.forget_record()
+        claimed.notes.forget()
     claimed.record = record
-    claimed.has_record = record is not None
+    claimed.notes.is_written = record is not None
     return claimed
 
 
 def _mode_of_new(probe: str, mode: int) -> int:
     """What `open` makes of `mode` now: the umask can only be read by changing it, for all threads."""
-    _unlink(probe)
-    with _open(probe, os.O_CREAT | os.O_EXCL, mode) as file:
-        _unlink(probe)
+    unlink(probe)
+    with open_ours(probe, os.O_CREAT | os.O_EXCL, mode) as file:
+        unlink(probe)
         return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-
-
-def _open(path: str, flags: int, mode: int) -> BinaryIO:
-    return open(path, "r+b", opener=lambda name, wanted: os.open(name, wanted | flags | _NO_FOLLOW, mode))
 
 
 class _NoLocksError(Exception):
@@ -220,25 +193,6 @@ def _is_still(file: BinaryIO, path: str) -> bool:
         return False
 
 
-def _is_ours(found: os.stat_result) -> bool:
-    """In a folder that others may write to, a part could be theirs, to be changed by them later."""
-    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
-
-
-def _read_record(path: str, source: str) -> dict[str, Any] | None:
-    """The record at `path` if it is one, and of the same source; a power cut may have left anything."""
-    if not path or not os.path.lexists(path):
-        return None
-    import json  # noqa: PLC0415 - not at import time
-
-    try:
-        with _open(path, 0, 0) as file:
-            record = json.loads(file.read(_MAX_RECORD)) if _is_ours(os.fstat(file.fileno())) else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and record.get("source") == source else None
-
-
 def sweep(target: str) -> None:
     """Remove what runs that were killed have left beside `target` under numbers that are seldom reached."""
     number, last = -1, 0
@@ -248,22 +202,29 @@ def sweep(target: str) -> None:
         if not os.path.lexists(path):
             continue
         last = number
+        _drop(path, _name(target, "json") if number == 0 else "")
+
+
+def sweep_folder(folder: str, before: float, mark: bytes) -> None:
+    """Remove parts with records that have this mark, and were written before this time, in seconds since 1970."""
+    for name in os.listdir(folder) if fcntl is not None else ():
+        record_path = os.path.join(folder, name)
         try:
-            with _open(path, 0, 0) as file:
-                if _lock(file) and _is_still(file, path):
-                    if number == 0:
-                        _unlink(_name(target, "json"))
-                        _unlink(_name(target, "json~"))
-                    _unlink(path)
-        except (OSError, _NoLocksError):  # somebody else's, or held
+            is_old = name.startswith(PREFIX) and name.endswith(".json") and os.lstat(record_path).st_mtime < before
+        except OSError:
             continue
+        if is_old and has_mark(record_path, mark):
+            _drop(record_path[: -len("json")] + "0", record_path)
 
 
-def _unlink(path: str) -> bool:
+def _drop(path: str, record_path: str) -> None:
+    """Remove a part that nobody holds, with its record."""
     try:
-        os.unlink(path)
-    except FileNotFoundError:
+        with open_ours(path, 0, 0) as file:
+            if _lock(file) and _is_still(file, path):
+                if record_path:
+                    unlink(record_path)
+                    unlink(record_path + "~")
+                unlink(path)
+    except (OSError, _NoLocksError):  # somebody else's, or held
         pass
-    except OSError:  # a system does not let go of it: the error that led here matters more
-        return False
-    return True

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 from . import answers, checksums, s3
 from .answers import ObjectInfo
-from .errors import CDNError, IntegrityError, ResponseError, TransportError
+from .errors import CDNError, IntegrityError, InvalidResponse, ResponseError, TransportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from .exchange import Exchange
     from .retry import Patience
     from .s3 import Request
     from .wire import Answer
 
+    T = TypeVar("T", bytes, memoryview)
+
 # Bytes read at a time: when a read fails, the layers below lose what it had so far. On a link that has broken once the
 # steps are short ones, so that each attempt gets on.
 _STEP, _SHORT_STEP = 256 << 10, 16 << 10
+_ALL_STEPS = 1 << 30
 
 
 def get_request(
@@ -61,7 +67,7 @@ class Retrieval:
         self._etag_is_md5 = etag_is_md5
         self._answer: Answer | None = None
         self._skipped = 0  # bytes of the answer that come before those wanted
-        self._step = _STEP
+        self._step = _ALL_STEPS
         self.moved = 0
         self.forget()
 
@@ -96,12 +102,24 @@ class Retrieval:
         self._proof = proof
         self.verifier = checksums.Verifier(*proof) if proof is not None and length == info.size else None
 
+    @property
+    def proof(self) -> tuple[str, bytes] | None:
+        """Name and value of a checksum of the whole object, where the store says one."""
+        return self._proof
+
     def read(self, amount: int) -> bytes:
         """At most `amount` bytes, empty at the end; the error in the end, where a broken body cannot go on."""
+        return self._next(lambda answer, most: answer.read(min(most, _STEP)), amount, b"")
+
+    def readinto(self, view: memoryview) -> int:
+        """The same into this memory: the number of bytes."""
+        return len(self._next(lambda answer, most: view[: answer.readinto(view[:most])], len(view), view[:0]))
+
+    def _next(self, fetch: Callable[[Answer, int], T], amount: int, nothing: T) -> T:
         while self._done < self.length:
             failure: TransportError
             try:
-                block = self._read(min(amount, self.length - self._done))
+                block = self._read(fetch, min(amount, self.length - self._done))
                 if block:
                     self._done += len(block)
                     return block
@@ -113,14 +131,14 @@ class Retrieval:
             self._step = _SHORT_STEP
             self._after(failure, "resume")
             self.go_on(self._done)
-        return b""
+        return nothing
 
-    def _read(self, amount: int) -> bytes:
+    def _read(self, fetch: Callable[[Answer, int], T], amount: int) -> T:
         answer = self._answer
         if answer is None:
             raise TransportError("the connection was given up")
         while True:
-            block = answer.read(min(self._skipped or amount, self._step))
+            block = fetch(answer, min(self._skipped or amount, self._step))
             self.moved += len(block)
             if block and (self._skipped or not self.can_resume):  # all of it comes again: that moves, and gets nowhere
                 self.tries.heard(self.moved)
@@ -159,6 +177,13 @@ class Retrieval:
             changed.status, changed.request_id = error.status, error.request_id
             changed.attempts, changed.seconds = error.attempts, error.seconds
             raise changed from None
+
+    def ask_for(self, first: int, end: int, *, may_skip: bool) -> None:
+        """Send a request for these bytes; `may_skip`: also where the store sends all that is before them."""
+        self.take(self.info, first, end - first)
+        self.go_on(0)
+        if self._skipped and not may_skip:
+            raise InvalidResponse("the store sends the whole object in place of a range")
 
     def restart(self, failure: IntegrityError) -> tuple[ObjectInfo, int, checksums.Verifier | None]:
         """Fetch it once more from its beginning, as damage on the way is worth one more try; else raise the failure."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BASE = 0.25  # seconds: the ceiling of the first wait, doubled with each further one
+_UNDER_WAY = 256 << 10  # bytes of a body: more than the buffers of a dead connection take
+_SHARE = 1 / 3  # of an attempt: a link that breaks every 4 MiB lets three of ten parts of 5 MiB through
 PROGRESS = 64 << 10  # bytes that an attempt must have brought to count as getting on: fewer could go on for ever
 QUOTA = 300  # repetitions that a client has in hand: 32 threads outlive one outage with nine each
 
@@ -58,6 +60,7 @@ RULES: dict[str | int, tuple[int, float, str]] = {
     "clock": (ONCE, JITTER, "the offset has been learnt from this answer"),
     "region": (ONCE, JITTER, "the region has been learnt from this answer"),
 }
+_BROKEN = ("closed", "stalled")
 LEARNT = ("clock", "region")  # what makes the next attempt another one: there is nothing to wait for
 
 
@@ -99,38 +102,58 @@ class Quota:
         self.left -= 1
         return True
 
-    def give(self) -> None:
-        """Give one back."""
-        if self.left < self._most:
-            self.left += 1
+    def give(self, amount: int = 1) -> None:
+        """Give so many back."""
+        self.left = min(self.left + amount, self._most)
 
 
 class Patience:
-    """The attempts of one operation: how many were made, and how long to wait before the next one."""
+    """The attempts of one operation: how many were made, and how long to wait before the next one.
 
-    def __init__(self, retry: Retry, quota: Quota, monotonic: Callable[[], float], random: Callable[[], float]) -> None:
+    `others` counts what else has been done of the same transfer: where that gets on, this one's attempts count anew.
+    One of its parts that was on its way when the link broke counts a third: such a link lets the part through in time.
+    """
+
+    def __init__(
+        self,
+        retry: Retry,
+        quota: Quota,
+        monotonic: Callable[[], float],
+        random: Callable[[], float],
+        others: Callable[[], int] = int,
+    ) -> None:
         self.attempts = 1
+        self._others = others
+        self._seen = others()
+        self._taken = 0  # of the quota, since it last got on
         self._retry = retry
         self._quota = quota
         self._monotonic = monotonic
         self._random = random
         self._spent: dict[str | int, int] = {}
         self._begun = monotonic()
-        self._failures = 0  # since it last got on
+        self._failures = 0.0  # since it last got on
         self._since = 0.0  # when the first of them was, or bytes last moved
         self._moved = 0  # bytes since then
         self._touched = 0.0  # when bytes of a body last moved
+        self._is_under_way = False  # so many of them that the link is no dead one
 
     def moved(self, amount: int) -> None:
         """Say that so many bytes more of what is wanted have come."""
         self._moved += amount
         if self._failures and self._moved >= PROGRESS:
-            self._failures = 0
+            self._get_on()
+
+    def _get_on(self) -> None:
+        self._failures = 0
+        self._quota.give(self._taken)  # it is for outages: a link that breaks again and again, and moves, is none
+        self._taken = 0
 
     def heard(self, amount: int) -> None:
         """Say that so many bytes of a body are on their way: the seconds count anew, the attempts do not."""
         if amount >= PROGRESS:
             self._touched = self._monotonic()
+            self._is_under_way = self._is_under_way or amount >= _UNDER_WAY
 
     def wait(self, error: CDNError) -> float | None:
         """Seconds until the next attempt after this failure, which is then counted; None when there is to be none."""
@@ -139,15 +162,21 @@ class Patience:
         if times == NEVER:
             return None
         now = self._monotonic()
-        self._failures += 1
-        self._since = now if self._failures == 1 else max(self._since, self._touched)
-        self._moved = 0
+        done = self._others()
+        if done != self._seen:
+            self._seen = done
+            self._get_on()
+        self._since = max(self._since, self._touched) if self._failures else now
+        is_thin = self._others is not int and reason in _BROKEN and self._is_under_way and self._retry.attempts > 1
+        self._failures += _SHARE if is_thin else 1
+        self._moved, self._is_under_way = 0, False
         if self._failures >= self._retry.attempts or self._spent.get(reason, 0) >= times:
             return None
         seconds = self._seconds(steady, error) if reason not in LEARNT else 0.0
         if now - self._since + seconds > self._retry.budget or not self._quota.take():
             return None
         self._spent[reason] = self._spent.get(reason, 0) + 1
+        self._taken += 1
         self.attempts += 1
         return seconds
 
@@ -158,14 +187,15 @@ class Patience:
 
     def done(self) -> None:
         """Say that the operation ended well."""
-        self._quota.give()
+        self._quota.give(max(1, self._taken if self._touched else 0))  # all, where a body moved each time
 
     def _seconds(self, steady: float, error: CDNError) -> float:
-        ceiling = min(self._retry.cap, BASE * 2.0 ** min(self._failures - 1, 30))
+        ceiling: float = min(self._retry.cap, BASE * 2.0 ** min(max(self._failures - 1, 0), 30))
         asked = (error.retry_after if isinstance(error, ResponseError) else None) or 0.0
         if asked > self._retry.cap:  # not obeyed, so at least not by all at the same moment
             ceiling, steady, asked = self._retry.cap, STEADY, 0.0
-        return max(ceiling * (steady + (1 - steady) * self._random()), asked)
+        seconds = ceiling * (steady + (1 - steady) * self._random())
+        return max(seconds, asked)
 
 
 def reason_for(error: CDNError) -> str | int:

@@ -101,8 +101,12 @@ class Request(Value):
 
     @property
     def is_write(self) -> bool:
-        """Whether the store is another one afterwards: it matters then whether a request without answer arrived."""
-        return self.method not in ("GET", "HEAD")
+        """Whether the store is another one afterwards: it matters then whether a request without answer arrived.
+
+        Of an upload in parts only its completion counts: until then there is no object.
+        """
+        is_within = "uploads" in self.query or ("uploadId" in self.query and self.method != "POST")
+        return self.method not in ("GET", "HEAD") and not is_within
 
     def __repr__(self) -> str:  # without the headers: a customer's encryption key may be among them
         return f"Request({self.method!r}, {self.bucket!r}, {self.key!r}, {self.query!r})"

@@ -1,14 +1,16 @@
 """A file from an object: fetched from where an earlier run stopped, verified, and only then put in its place.
 
-What makes the file visible is in files.py, what fetches the bytes in retrieval.py; here is what the two have to do with
+What makes the file visible is in files.py, what fetches the bytes in filling.py; here is what the two have to do with
 each other: which bytes of an earlier run may be trusted, when the disk is waited for, and what is kept after a failure.
 """
 
 from __future__ import annotations
 
-from . import s3
+import os
+
+from . import checksums, ranges
 from .answers import ObjectInfo
-from .body import BLOCK
+from .comparison import check_parts
 from .errors import (
     CDNError,
     IntegrityError,
@@ -19,6 +21,9 @@ from .errors import (
     TransportError,
 )
 from .exchange import about
+from .files import read_at
+from .filling import Filling
+from .progress import Raised
 from .retrieval import Retrieval
 
 TYPE_CHECKING = False
@@ -27,10 +32,13 @@ if TYPE_CHECKING:
 
     from .exchange import Exchange
     from .files import Replacement
+    from .progress import Meter
+    from .ranges import Ranges
     from .s3 import Request
 
 RESUME_LEAST = 8 << 20  # bytes of an object from which on a part of it is worth a record
 SYNC_EVERY = 32 << 20  # bytes after which the disk is waited for, so that a power cut costs no more than these
+_MAX_SIZE = 1 << 60  # bytes of an object, in a record that may say anything
 _NO_RANGES = (400, 405, 501)  # from a gateway that knows neither Range nor If-Match: all of it may come all the same
 # What of an answer's headers describes the object, beside x-amz-*: a proxy's cookies have no business on the disk.
 _RECORDED = frozenset(
@@ -47,69 +55,94 @@ _RECORDED = frozenset(
 )
 
 
-def _is_spoilt(error: CDNError) -> bool:
-    """Whether what is here of the object is of no use to a later run; what a stranger answers says nothing of that."""
-    if isinstance(error, NotFound):
-        return error.request_id is not None
-    return isinstance(error, (IntegrityError, ObjectChanged)) or (
-        isinstance(error, InvalidResponse) and not error.is_strange
-    )
-
-
-class TransferResult(s3.Value):
-    """What a transfer of a file came to.
-
-    `info`: the object. `verified`: by which checksum the bytes were proved to be the object's ("crc32", "sha256",
-    "sha1", "md5"), None where the store offered none and only their number was compared. `bytes_moved`: bytes of the
-    object that went over the wire; fewer than its size where an earlier run had begun, more where some came twice.
-    """
-
-    def __init__(self, info: ObjectInfo, verified: str | None, bytes_moved: int) -> None:
-        self.info = info
-        self.verified = verified
-        self.bytes_moved = bytes_moved
-
-
 class Download:
     """One object on its way into the file of a `Replacement`.
 
-    `verified`: by which checksum its bytes were proved; `moved`: bytes that came over the wire.
+    `workers`, `range_size`: requests at a time, and bytes of one, see filling.py. `verified`: by which checksum its
+    bytes were proved; `moved`: bytes that came over the wire.
     """
 
-    def __init__(self, exchange: Exchange, request: Request, replacement: Replacement, *, etag_is_md5: bool) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: Request,
+        replacement: Replacement,
+        *,
+        etag_is_md5: bool,
+        workers: int,
+        range_size: int | None,
+        meter: Meter,
+    ) -> None:
+        from threading import Lock  # noqa: PLC0415 - not at import time
+
         self._exchange = exchange
         self._request = request
         self._replacement = replacement
+        self._etag_is_md5 = etag_is_md5
+        self._workers = workers
+        self._range_size = range_size
+        self._meter = meter
         self._retrieval = Retrieval(exchange, request, exchange.patience(), etag_is_md5=etag_is_md5)
+        self._filling: Filling | None = None
+        self._noting = Lock()
+        self._is_syncing = False
+        self._synced = 0  # bytes that were here when the disk was last waited for
+        self._helped = 0  # bytes that others than the first connection have brought
         self.verified: str | None = None
-        self.moved = 0
+
+    @property
+    def moved(self) -> int:
+        """Bytes that came over the wire."""
+        return self._retrieval.moved + self._helped
 
     def run(self) -> ObjectInfo:
         """The object that the file now is."""
+        try:
+            return self._run()
+        except Raised as raised:
+            failure = raised.error
+        raise failure
+
+    def _run(self) -> ObjectInfo:
         with self._replacement as file:
             try:
                 info = self._fetched(file)
             except BaseException as error:
-                is_ctrl_c = not isinstance(error, Exception)
-                if is_ctrl_c or (isinstance(error, CDNError) and not _is_spoilt(error)):
-                    self._keep(file, error)
+                if not isinstance(error, OSError) and not self._is_spoilt(error):
+                    self._keep(error)
                 raise
             self._replacement.commit()
+        self._meter.end(info.size or 0)
         return info
 
-    def _keep(self, file: BinaryIO, error: BaseException) -> None:
-        """Leave what is here to the next run, if it may trust it: with a checksum, or when the disk was waited for."""
-        here = file.tell()
-        retrieval = self._retrieval
-        if not (self._replacement.is_durable or retrieval.verifier is not None) or not self._replacement.keep():
+    def _is_spoilt(self, error: BaseException) -> bool:
+        """Whether what is here of the object is of no use to a later run; a stranger's answer says nothing of that.
+
+        Nor does "no such key" where some of it has just come: so says a node that was restarted, for a while.
+        """
+        if self._filling is not None and self._filling.is_abandoned:  # what comes too late could be written to it
+            return True
+        if isinstance(error, NotFound):
+            return error.request_id is not None and not self.moved
+        return isinstance(error, (IntegrityError, ObjectChanged)) or (
+            isinstance(error, InvalidResponse) and not error.is_strange
+        )
+
+    def _keep(self, error: BaseException) -> None:
+        """Leave what is here to the next run."""
+        if self._filling is None and self._replacement.record is not None:
+            self._replacement.keep()  # nothing has come of it yet
             return
-        if retrieval.verifier is None:
-            try:
-                self._replacement.note(self._record(retrieval.info), synced=here)
-            except OSError:  # what was noted before is true still
-                return
-        if isinstance(error, CDNError):
-            kept = f"{here} bytes are kept beside the target: the next call goes on with them."
+        here = [] if self._filling is None else self._filling.here()
+        if not here or not self._replacement.keep():
+            return
+        try:
+            self._replacement.sync()
+            self._replacement.note(self._record(self._retrieval.info), here, here)
+        except OSError:  # what was noted before is true still
+            return
+        if isinstance(error, CDNError) and self._replacement.keep():
+            kept = f"{ranges.total(here)} bytes are kept beside the target: the next call goes on with them."
             error.hint = f"{error.hint} {kept}" if error.hint else kept
 
     def _fetched(self, file: BinaryIO) -> ObjectInfo:
@@ -119,9 +152,9 @@ class Download:
             is_leftover = self._replacement.record is not None
             is_open = False
             try:
-                self._open(file, retrieval)
+                filling = self._open(file)
                 is_open = True
-                self._save(file, retrieval)
+                self._fill(file, filling)
             except CDNError as error:
                 if not self._may_begin_again(error, is_leftover=is_leftover, is_open=is_open):
                     raise
@@ -130,40 +163,83 @@ class Download:
                 return retrieval.info
             finally:
                 retrieval.close()
-                self.moved = retrieval.moved
-            if is_leftover:  # what an earlier run has left was of no use: that is no failure of this one
+            is_apart = self._is_apart(failure)
+            self._workers = 1
+            if is_leftover or is_apart:  # what an earlier run has left was of no use: that is no failure of this one
                 retrieval.tries = self._exchange.patience()
                 retrieval.forget()
             elif not self._exchange.again("restart", failure, retrieval.tries):
                 raise failure.with_traceback(None) from None
-            self._replacement.restart()
+            self._restart()
+
+    def _restart(self) -> None:
+        self._replacement.restart()
+        self._filling = None
+        self._synced = 0
 
     def _may_begin_again(self, error: CDNError, *, is_leftover: bool, is_open: bool) -> bool:
         """Whether the object may be fetched from its beginning after this error; nobody has seen what is here of it."""
+        if self._filling is not None and self._filling.is_abandoned:
+            return False
         if isinstance(error, (IntegrityError, ObjectChanged)):
             return True
         if is_leftover:  # it does not fit, or nobody there knows how to go on with it
             return (isinstance(error, InvalidResponse) and not error.is_strange) or (
                 isinstance(error, ResponseError) and error.status in _NO_RANGES
             )
+        if self._is_apart(error):
+            return True
         # A first request has had its attempts, and so has a body that could be gone on with.
         return is_open and isinstance(error, TransportError) and not self._retrieval.can_resume
 
-    def _open(self, file: BinaryIO, retrieval: Retrieval) -> None:
+    def _is_apart(self, error: CDNError) -> bool:
+        """Whether ranges are refused, or contradict the first answer, that may come whole over its one connection."""
+        is_no_range = isinstance(error, ResponseError) and error.status in _NO_RANGES
+        is_shared = self._filling is not None and self._filling.is_shared
+        return is_shared and (is_no_range or isinstance(error, InvalidResponse))
+
+    def _open(self, file: BinaryIO) -> Filling:
         """Send the first request: for what an earlier run has not fetched, or for all of it."""
-        record = self._replacement.record
+        retrieval, record = self._retrieval, self._replacement.record
         info = None if record is None else self._recorded(record)
         if record is not None and info is not None:
             retrieval.take(info, 0, info.size or 0)
-            done = self._trusted(file, record, retrieval) if retrieval.can_resume else 0
-            if done > 0:
-                retrieval.go_on(done)
-                return
+            here = self._trusted(file, record) if retrieval.can_resume else []
+            if here:
+                filling = self._made(file, info)
+                if filling.take_over(here):
+                    self._filling = filling
+                    if os.fstat(file.fileno()).st_size > (info.size or 0):  # what nobody writes nobody would take away
+                        file.truncate(info.size)
+                    self._replacement.reserve(info.size or 0)
+                    synced = ranges.cut(ranges.read(record.get("synced")), here[-1][1])
+                    self._replacement.note(self._record(info), synced, here)  # from here on it is noted by this run
+                    retrieval.ask_for(*ranges.missing(here, info.size or 0)[0], may_skip=True)
+                    return filling
         if record is not None:
-            self._replacement.restart()
+            self._restart()
         retrieval.begin()
-        if (retrieval.info.size or 0) >= RESUME_LEAST and retrieval.can_resume:
-            self._replacement.note(self._record(retrieval.info))
+        size = retrieval.info.size or 0
+        self._replacement.reserve(size)
+        if size >= RESUME_LEAST and retrieval.can_resume:
+            self._replacement.note(self._record(retrieval.info), [], [])
+        self._filling = filling = self._made(file, retrieval.info)
+        return filling
+
+    def _made(self, file: BinaryIO, info: ObjectInfo) -> Filling:
+        proof, size = self._retrieval.proof, info.size or 0
+        self._meter.again(size)
+        self._verifier = None if proof is None else checksums.Verifier(*proof)
+        is_crc = proof is not None and proof[0] == "crc32"
+        return Filling(
+            file,
+            size,
+            in_order=None if is_crc else self._verifier,
+            with_crc=is_crc,
+            note=self._note if size >= RESUME_LEAST and self._retrieval.can_resume else lambda: None,
+            meter=self._meter,
+            clock=lambda: self._exchange.monotonic(),  # noqa: PLW0108 - as it is then: it may be replaced
+        )
 
     def _record(self, info: ObjectInfo) -> dict[str, Any]:
         kept = {name: value for name, value in info.headers.items() if name in _RECORDED or name.startswith("x-amz-")}
@@ -172,52 +248,79 @@ class Download:
     def _recorded(self, record: dict[str, Any]) -> ObjectInfo | None:
         """The object of a record, None where it is not of the form that `_record` gives it."""
         size, headers = record.get("size"), record.get("headers")
-        if not isinstance(size, int) or size < RESUME_LEAST or not isinstance(headers, dict):
+        if not isinstance(size, int) or not RESUME_LEAST <= size <= _MAX_SIZE or not isinstance(headers, dict):
             return None
         if not all(isinstance(value, str) for value in headers.values()):
             return None
         return ObjectInfo(self._request.bucket, self._request.key or "", size, headers)
 
-    def _trusted(self, file: BinaryIO, record: dict[str, Any], retrieval: Retrieval) -> int:
-        """How many bytes of an earlier run are gone on from; the file then stands behind them.
+    def _trusted(self, file: BinaryIO, record: dict[str, Any]) -> Ranges:
+        """The bytes of an earlier run that are gone on with: those that were on the disk, or are in its memory still.
 
-        With a checksum to prove the whole at the end, all that are here; else those that were seen to be on the disk.
         One byte at least is fetched: the answer shows that the object still is the same.
         """
-        done, synced = file.seek(0, 2), record.get("synced")
-        if retrieval.verifier is None:
-            done = min(done, synced) if isinstance(synced, int) else 0
-        done = min(done, retrieval.length - 1)
-        file.seek(0)
-        left = max(done, 0)
-        while retrieval.verifier is not None and left:
-            block = file.read(min(left, BLOCK))
-            if not block:  # somebody makes it shorter: nothing of it is to be trusted
-                done = 0
-                break
-            retrieval.verifier.update(block)
-            left -= len(block)
-        file.seek(max(done, 0))
-        file.truncate()
-        return done
+        jotted = record.get("jotted") or {}
+        known = [*ranges.read(record.get("synced")), *ranges.read(jotted.get("here"))]
+        size = self._retrieval.length
+        here = ranges.cut(known, min(os.fstat(file.fileno()).st_size, size))
+        if ranges.total(here) == size:
+            here = ranges.cut(here, size - 1)
+        if self._verifier_in_order and here:  # what comes later must come later
+            return here[:1] if here[0][0] == 0 else []
+        return here
 
-    def _save(self, file: BinaryIO, retrieval: Retrieval) -> None:
-        verifier = retrieval.verifier
-        unsynced = 0
-        while True:
-            block = retrieval.read(BLOCK)
-            if not block:
-                break
-            if verifier is not None:
-                verifier.update(block)
-            file.write(block)
-            unsynced += len(block)
-            if unsynced >= SYNC_EVERY:
-                self._replacement.note(self._record(retrieval.info), synced=file.tell())
-                unsynced = 0
-        if verifier is not None:
-            try:
-                verifier.check()
-            except IntegrityError as error:
-                raise about(self._request, error) from None
-            self.verified = verifier.name
+    @property
+    def _verifier_in_order(self) -> bool:
+        return self._retrieval.proof is not None and self._retrieval.proof[0] != "crc32"
+
+    def _note(self) -> None:
+        """Note what is here. Now and then one thread waits for the disk, while the others go on."""
+        filling, replacement = self._filling, self._replacement
+        if filling is None:
+            return
+        with self._noting:
+            here = filling.here()
+            is_due = replacement.is_durable and not self._is_syncing
+            if not is_due or ranges.total(here) - self._synced < SYNC_EVERY:
+                replacement.jot(here)
+                return
+            self._is_syncing = True
+        try:
+            replacement.sync()
+            with self._noting:
+                replacement.note(self._record(self._retrieval.info), here, filling.here())
+                self._synced = ranges.total(here)
+        finally:
+            self._is_syncing = False
+
+    def _fill(self, file: BinaryIO, filling: Filling) -> None:
+        """Fetch all of it, and prove it."""
+        first = self._retrieval
+
+        def helper() -> Retrieval:
+            made = Retrieval(self._exchange, self._request, self._exchange.patience(), etag_is_md5=self._etag_is_md5)
+            made.take(first.info, 0, 0)
+            return made
+
+        try:
+            filling.run(
+                first,
+                workers=self._workers if first.can_resume and hasattr(os, "pwrite") else 1,
+                range_size=self._range_size,
+                is_open=True,
+                helper=helper,
+            )
+        finally:
+            self._helped += filling.moved
+        try:
+            if self._verifier is None:
+                read = lambda amount, place: read_at(file, amount, place)  # noqa: E731
+                self.verified = check_parts(self._exchange, self._request, first.info, read)
+            elif first.proof is not None and first.proof[0] == "crc32":
+                checksums.compare("crc32", filling.crc32(), first.proof[1])
+                self.verified = "crc32"
+            else:
+                self._verifier.check()
+                self.verified = self._verifier.name
+        except IntegrityError as error:
+            raise about(self._request, error) from None

@@ -1,165 +1,217 @@
-"""One PUT of an object: its checksum is sent along, its answer compared, and what a lost answer hides is found out.
+"""What is sent to a store: in one PUT, or in parts where it is large; its checksum goes along, the answer is compared.
 
-Rules: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html,
-.../userguide/checking-object-integrity.html and .../userguide/conditional-writes.html.
+Rules: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html; what is sent in parts: multiupload.py.
 """
 
 from __future__ import annotations
 
-from . import answers, checksums, s3
-from .body import open_body
-from .errors import CDNError, IntegrityError, SourceError
+import hashlib
+
+from . import answers, checksums, multipart, s3
+from .body import Stream, open_body, open_source
+from .crew import check_workers
+from .errors import CDNError, SourceError
 from .exchange import about
+from .multiupload import InParts
+from .progress import Meter, Raised, check_progress
+from .proof import Sent
+from .unfinished import UploadRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Optional, Tuple
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
-    from .answers import ObjectInfo
     from .body import Body, Source
     from .exchange import Exchange
-    from .s3 import Request
+    from .progress import Progress
+    from .proof import Evidence, Outcome
     from .wire import Answer
 
-    Outcome = Tuple[ObjectInfo, Optional[str]]
 
+class OnePut(Sent):
+    """An object that is sent in one request. See `Sent`; ValueError or TypeError for what no request can carry."""
 
-_CUSTOMER_KEY = "x-amz-server-side-encryption-customer-"  # without these a HEAD of such an object is refused
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = s3.object_request("PUT", self.bucket, self.key, headers={**self.described, **self.conditions})
 
-
-def put(
-    exchange: Exchange,
-    bucket: str,
-    key: str,
-    source: Source,
-    *,
-    checksum: str | None,
-    etag_is_md5: bool,
-    content_type: str | None,
-    metadata: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
-    if_match: str | None,
-    if_none_match: str | None,
-) -> Outcome:
-    """Store `source` under `key`: the object, and by which checksum the store's answer proves it (None: by none)."""
-    described = s3.object_headers(content_type, metadata, headers)
-    conditions = {"if-match": if_match, "if-none-match": if_none_match}
-    request = s3.object_request("PUT", bucket, key, headers={**described, **conditions})
-    try:
-        body = open_body(source)
-    except SourceError as error:
-        raise about(request, error) from error.__cause__
-    try:
+    def run(self, body: Body) -> Outcome:
+        """The object that was stored, and by which checksum the answer proves it."""
         s3.check_size(body.size)
-        return _Upload(exchange, request, body, described, checksum, etag_is_md5=etag_is_md5).run()
-    except SourceError as error:
-        raise about(request, error) from error.__cause__
-    finally:
-        body.close()
+        self.size = body.size
+        self._body = body
+        names = [name for name in (self.checksum, "sha256" if self.exchange.sign_payload else None) if name]
+        made = body.digests(*names)
+        if self.checksum is not None:
+            self.request.headers.update(checksums.header(self.checksum, made[self.checksum]))
+        return self.exchange.ask(self.request, self._stored, body, found_out=self.found_out)
+
+    def _stored(self, answer: Answer, _: bytes) -> Outcome:
+        info = answers.stored(self.request, self.described, answer.headers, self.size)
+        return info, self.proved(answer.headers)
+
+    def evidence(self, headers: Mapping[str, str]) -> Evidence | None:
+        """See `Sent`."""
+        found = checksums.stored(headers, etag_is_md5=self.etag_is_md5)
+        if found is None:
+            return None
+        name, theirs = found
+        try:  # where the store does not say the checksum that it was sent, its MD5 is worth another pass
+            return name, self._body.digests(name)[name], theirs
+        except SourceError:  # which cannot be read any more
+            return None
 
 
-class _Upload:
-    """The bytes of `body` on their way to `request`'s key. `described`: the headers that the object is to keep."""
+class Upload:
+    """One object to be stored: how, and under which conditions. ValueError or TypeError before anything is sent.
+
+    `progress` is told how far it is, by several threads at a time; `moved` counts the bytes that were sent.
+    """
 
     def __init__(
         self,
         exchange: Exchange,
-        request: Request,
-        body: Body,
-        described: Mapping[str, str],
-        checksum: str | None,
+        bucket: str,
+        key: str,
         *,
+        checksum: str | None,
         etag_is_md5: bool,
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        if_match: str | None,
+        if_none_match: str | None,
+        part_size: int | None,
+        max_workers: int,
+        progress: Progress | None,
     ) -> None:
+        multipart.check_part_size(part_size)
+        check_workers(max_workers)
+        check_progress(progress)
+        described = s3.object_headers(content_type, metadata, headers)
+        # A checksum that the caller has made is of the whole, and the one to send: S3 takes no second one beside it.
+        self._is_whole = any(name.startswith("x-amz-checksum-") or name == "content-md5" for name in described)
+        has_checksum = any(name.startswith("x-amz-checksum-") for name in described)
+        self._settings = {
+            "described": described,
+            "conditions": {"if-match": if_match, "if-none-match": if_none_match},
+            "checksum": None if has_checksum else checksum,
+            "etag_is_md5": etag_is_md5,
+        }
+        self._put = OnePut(exchange, bucket, key, **self._settings)
         self._exchange = exchange
-        self._request = request
-        self._body = body
-        self._described = described
-        # A checksum that the caller has made is the one to send: S3 takes no second one beside it.
-        self._checksum = None if any(name.startswith("x-amz-checksum-") for name in described) else checksum
-        self._etag_is_md5 = etag_is_md5
+        self._part_size = part_size
+        self._workers = max_workers
+        self._meter = Meter(progress)
 
-    def run(self) -> Outcome:
-        """The object that was stored, and by which checksum the answer proves it."""
-        names = [name for name in (self._checksum, "sha256" if self._exchange.sign_payload else None) if name]
-        made = self._body.digests(*names)
-        checksum = {} if self._checksum is None else checksums.header(self._checksum, made[self._checksum])
-        self._request.headers.update(checksum)
-        return self._exchange.ask(self._request, self._stored, self._body, found_out=self._found_out)
+    @property
+    def moved(self) -> int:
+        """Bytes that were sent, some of them twice perhaps."""
+        return self._meter.moved
 
-    def _stored(self, answer: Answer, _: bytes) -> Outcome:
-        info = answers.stored(self._request, self._described, answer.headers, self._body.size)
-        return info, self._proved(answer.headers)
+    def run(self, source: Source, state_dir: str | None = None) -> Outcome:
+        """Store `source`: the object, and by which checksum the store's answer proves it (None: by none).
 
-    def _proved(self, headers: Mapping[str, str]) -> str | None:
-        """By which checksum of the answer's these bytes are the store's; IntegrityError where they are not."""
-        found = checksums.stored(headers, etag_is_md5=self._etag_is_md5)
-        if found is None:
-            return None
-        name, theirs = found
-        # Where the store does not say the checksum that it was sent, its MD5 is worth another pass over the bytes.
-        ours = self._digest(name)
-        if ours is None:
-            return None
-        try:
-            checksums.compare(name, ours, theirs)
-        except IntegrityError as error:
-            error.message = f"the store has kept other bytes than those sent: {error.message}"
-            error.hint = f"The object under this key is not to be used: upload it again. {error.hint}"
-            raise
-        return name
-
-    def _digest(self, name: str) -> bytes | None:
-        """A checksum of the body that was sent; None where its source cannot be read any more."""
-        try:
-            return self._body.digests(name)[name]
-        except SourceError:
-            return None
-
-    def _found_out(self, refusal: CDNError) -> Outcome:
-        """What became of a conditional PUT whose first answer was lost, and whose repetition was refused.
-
-        The condition may have failed because of what the first attempt has stored. Who else may have stored the very
-        same bytes with the same description cannot be told from it: its outcome is the same.
+        With `state_dir` an upload of a file in parts that fails may be gone on with, by whoever has that folder.
         """
-        keys = {name: value for name, value in self._described.items() if name.startswith(_CUSTOMER_KEY)}
-        headers = {**checksums.MODE, **keys}
         try:
-            info = self._exchange.ask(
-                s3.object_request("HEAD", self._request.bucket, self._request.key or "", headers=headers),
-                lambda answer, _: answers.headed(self._request, answer.headers),
-            )
+            opened = open_source(source)
+            if isinstance(opened, Stream) and not self._is_whole:
+                info, verified = self._streamed(opened)
+            else:
+                body = opened.spooled() if isinstance(opened, Stream) else opened
+                try:
+                    info, verified = self._sent(body, state_dir)
+                finally:
+                    body.close()
+        except SourceError as error:
+            raise about(self._put.request, error) from error.__cause__
+        except Raised as raised:
+            from traceback import clear_frames  # noqa: PLC0415 - hardly ever needed
+
+            clear_frames(raised.__traceback__)  # which hold the block that was being sent
+            failure: Exception | None = raised.error
+        else:
+            failure = None
+        if failure is not None:
+            raise failure
+        self._meter.end(info.size or 0)
+        return info, verified
+
+    def _streamed(self, stream: Stream) -> Outcome:
+        first = stream.take(multipart.stream_part_size(1, self._part_size))
+        if stream.is_at_end():
+            return self._whole(open_body(first))
+
+        begin = [first]
+        size = len(first)
+        del first  # a buffer is dropped when it is sent
+
+        def pieces() -> Iterator[Body]:
+            yield open_body(begin.pop())
+            for number in range(2, multipart.MAX_PARTS + 1):
+                if stream.is_at_end():
+                    return
+                yield open_body(stream.take(multipart.stream_part_size(number, self._part_size)))
+            if not stream.is_at_end():
+                raise SourceError("more bytes than 10,000 parts can hold", hint="Give a larger part_size.")
+
+        return self._in_parts(size, None).run(pieces, can_repeat=False, check=lambda: None)
+
+    def _sent(self, body: Body, state_dir: str | None) -> Outcome:
+        self._meter.total = body.size
+        is_whole = self._is_whole or body.size <= (self._part_size or multipart.MIN_PART)
+        size = body.size if is_whole else multipart.part_size(body.size, self._part_size)
+        if state_dir is None or body.stamp is None:
+            return self._whole(body) if is_whole else self._pieces(body, size, None)
+        source = f"{self._exchange.endpoint}/{self._put.bucket}/{self._put.key}"
+        with UploadRecord(state_dir, source, self._stamp(body), self._exchange.clock()) as record:
+            if not is_whole:
+                return self._pieces(body, record.part_size or size, record)
+            outcome = self._whole(body)
+            self._in_parts(size, record).drop(record)
+            return outcome
+
+    def _stamp(self, body: Body) -> dict[str, Any]:
+        """What must be the same for an upload to be gone on with."""
+        sent = repr(sorted(self._put.described.items())).encode()  # an encryption key may be in it
+        return {
+            "file": list(body.stamp or ()),
+            "size": body.size,
+            "checksum": self._put.checksum,
+            "part_size": self._part_size,
+            "headers": hashlib.sha256(sent).hexdigest(),
+        }
+
+    def _whole(self, body: Body) -> Outcome:
+        body.progress = self._meter.part()
+        return self._put.run(body)
+
+    def _pieces(self, body: Body, size: int, record: UploadRecord | None) -> Outcome:
+        def pieces() -> Iterable[Body]:
+            return (body.part(start, min(size, body.size - start)) for start in range(0, body.size, size))
+
+        def check() -> None:
+            if body.is_changed():
+                raise SourceError("the file was changed while it was read", hint="Upload it when nobody writes to it.")
+
+        try:
+            return self._in_parts(size, record).run(pieces, can_repeat=True, check=check)
         except CDNError as error:
-            raise _unknown(refusal, f"looking what is there was refused: {error.message}") from None
-        is_ours = self._is_ours(info)
-        if is_ours:
-            return info, self._proved(info.headers)
-        if is_ours is None:
-            raise _unknown(refusal, "what is there now has no checksum, or these bytes with other metadata")
-        if self._request.headers.get("if-none-match") is not None:
-            raise refusal  # somebody else's object was there, or came first
-        raise _unknown(refusal, "another object is there now: it may have taken the place of this one, or of none")
+            if error.status is not None:  # what arrived is perhaps not what was signed
+                check()
+            raise
 
-    def _is_ours(self, info: ObjectInfo) -> bool | None:
-        """Whether an object has these bytes and this metadata; None where that cannot be told."""
-        metadata = {name: value for name, value in self._described.items() if name.startswith("x-amz-meta-")}
-        found = checksums.stored(info.headers, etag_is_md5=self._etag_is_md5)
-        if info.size not in (None, self._body.size):
-            return False
-        if found is None or info.size is None:
-            return None
-        ours = self._digest(found[0])
-        if ours is None:
-            return None
-        if ours != found[1]:
-            return False
-        is_described = all(info.headers.get(name) == value for name, value in metadata.items())
-        return True if is_described else None  # another's, or ours in a store that writes it in another way
-
-
-def _unknown(refusal: CDNError, why: str) -> CDNError:
-    return refusal.as_unknown(
-        f"an earlier answer was lost, the repetition was refused ({refusal.message}), and {why}",
-        "Look whether the object is the one that was sent, before it is sent again.",
-    )
+    def _in_parts(self, size: int, record: UploadRecord | None) -> InParts:
+        put = self._put
+        return InParts(
+            self._exchange,
+            put.bucket,
+            put.key,
+            **self._settings,
+            part_size=size,
+            workers=self._workers,
+            meter=self._meter,
+            record=record,
+        )

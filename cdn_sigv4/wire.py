@@ -14,7 +14,7 @@ This module imports `requests`; it is itself imported when the first request goe
 from __future__ import annotations
 
 import os
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
 
 import urllib3
@@ -64,6 +64,25 @@ class Answer:
             return self._response.raw.read(amount, decode_content=False)
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             failure = self._failed(error)
+        self.close()
+        raise failure from None
+
+    def readinto(self, view: memoryview) -> int:
+        """Read into this memory, without a copy on the way; the number of bytes, 0 at the end."""
+        raw = self._response.raw
+        source = getattr(raw, "_fp", None)  # http.client's answer: urllib3's own `readinto` is a read and a copy
+        if not isinstance(source, HTTPResponse):
+            block = self.read(len(view))
+            view[: len(block)] = block
+            return len(block)
+        try:
+            count = source.readinto(view)
+        except (HTTPException, OSError, ValueError) as error:
+            failure = self._failed(error)
+        else:
+            if source.length == 0 and not source.chunked:
+                raw.release_conn()
+            return count
         self.close()
         raise failure from None
 

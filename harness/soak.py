@@ -1,4 +1,4 @@
-"""The long tests: downloads that are killed, and many requests over a bad link, with figures at the end."""
+"""The long tests: downloads that are killed, many requests over a bad link, and a link that is slow; with figures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from . import soak_store
 from .processes import signals_as_interrupt
 from .soak_kills import Killer
 from .soak_requests import Requester
+from .soak_slow import MIB, Slow
 from .values import HarnessError
 
 MEMORY_GROWTH = 64 << 10  # KiB after a tenth of the requests that are more than what Python keeps for itself
@@ -24,6 +25,10 @@ def main(arguments: list[str], usage: str | None) -> int:
     start = time.monotonic()
     try:
         with signals_as_interrupt(), soak_store.start(say, loopback=options.loopback) as store:
+            if options.slow:
+                slow = Slow(store, seed, options.slow, int(options.megabytes * MIB), say)
+                slow.run()
+                return ended(slow.wrong)
             killer, requester = Killer(store, seed), Requester(store, seed)
             rounds = run(options, start, killer, requester)
     except HarnessError as error:
@@ -35,7 +40,11 @@ def main(arguments: list[str], usage: str | None) -> int:
     for line in [*killer.figures.lines(), *requester.figures.lines()]:
         say(line)
     say(f"seconds: {time.monotonic() - start:.0f}, rounds: {rounds}")
-    wrong = [*killer.figures.wrong, *requester.figures.wrong, *too_much_memory(requester.figures.memory)]
+    return ended([*killer.figures.wrong, *requester.figures.wrong, *too_much_memory(requester.figures.memory)])
+
+
+def ended(wrong: list[str]) -> int:
+    """Say what was wrong, if anything; the exit code."""
     for claim in wrong[:SHOWN]:
         say(f"WRONG: {claim}")
     say("something was wrong" if wrong else "nothing was wrong")
@@ -52,7 +61,12 @@ def parsed(arguments: list[str], usage: str | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=0.0, help="rounds until so many minutes have gone by (one)")
     parser.add_argument("--seed", type=int, default=None, help="the same moments and bytes again, as far as time lets")
     parser.add_argument("--loopback", action="store_true", help="the tests' own store, although there is a MinIO")
-    return parser.parse_args(arguments)
+    parser.add_argument("--slow", type=float, default=0.0, help="only this: up and down at so many Mbit/s, really")
+    parser.add_argument("--megabytes", type=float, default=12.0, help="MiB of the file for --slow (12)")
+    options = parser.parse_args(arguments)
+    if options.slow < 0 or options.megabytes <= 0:
+        parser.error("--slow and --megabytes take positive numbers")
+    return options
 
 
 def run(options: argparse.Namespace, start: float, killer: Killer, requester: Requester) -> int:

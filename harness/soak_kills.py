@@ -61,7 +61,7 @@ class Killer:
 
     def run(self, count: int) -> None:
         """Kill so many downloads."""
-        with Link(self._store.port, 0) as link, tempfile.TemporaryDirectory(prefix="cdn-sigv4-soak-") as folder:
+        with Link(self._store.port) as link, tempfile.TemporaryDirectory(prefix="cdn-sigv4-soak-") as folder:
             self._link, self._target = link, Path(folder) / "model"
             with S3Client(link.endpoint, self._store.credentials, region=self._store.region) as client:
                 self._client = client

@@ -16,7 +16,7 @@ from typing import Any, Callable
 from cdn_sigv4 import CDNError, NotFound, PreconditionFailed, Retry, S3Client
 from cdn_sigv4.retry import Event
 
-from .soak_link import Link
+from .soak_link import Chance, Link
 from .soak_store import Store
 
 THREADS = 8
@@ -73,7 +73,7 @@ class Requester:
         self._seed += 1
         gc.collect()
         handles, threads = _handles(), threading.active_count()
-        with Link(self._store.port, self._seed, MEAN) as link, tempfile.TemporaryDirectory(
+        with Link(self._store.port, Chance(self._seed, MEAN)) as link, tempfile.TemporaryDirectory(
             prefix="cdn-sigv4-soak-"
         ) as folder:
             self._left, self._memory_at = count, count - count // 10

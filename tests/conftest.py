@@ -23,8 +23,8 @@ from kit import BUCKET, FOUR, KEY, SECRET, SECRETS, StillTime
 from kit_parts import Room, made
 from rawserver import MemoryStore, RawServer
 
-from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client, exchange
-from harness import choice, minio_server, servers
+from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client, exchange, filling, multipart
+from harness import choice, minio_cluster, minio_server, servers
 from harness.values import HarnessError, Users
 
 USERS_ENVIRONMENT = dict(os.environ)
@@ -90,6 +90,7 @@ def _no_sleeping(monkeypatch):
     still = StillTime()
     world = SimpleNamespace(time=time.time, monotonic=still.monotonic, sleep=still.sleep)
     monkeypatch.setattr(exchange, "time", world)
+    monkeypatch.setattr(filling, "HELP_AFTER", 0.0)  # no time goes by: further connections join at once
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +194,12 @@ def client(loopback):
 
 
 @pytest.fixture
+def one_put(monkeypatch):
+    """Let uploads of any size be one request, for tests of what one large body meets on its way."""
+    monkeypatch.setattr(multipart, "MIN_PART", multipart.MAX_PART)
+
+
+@pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Return an empty folder, which is the current one."""
     path = tmp_path / "here"
@@ -244,3 +251,10 @@ def secure_minio(server, tmp_path):
     folder = made.write(tmp_path / "certificates")
     with own_minio(server, certificates=folder) as started:
         yield started.server, str(folder / "CAs" / "authority.crt")
+
+
+@pytest.fixture(scope="session")
+def own_cluster(server):
+    """Return what makes a MinIO of four nodes, each run in the same way as the session's server."""
+    image = choice.choose(USERS_ENVIRONMENT, may_be_given=False).image
+    return lambda: minio_cluster.cluster(server.kind, image, USERS_ENVIRONMENT)

@@ -14,7 +14,7 @@ from typing import Callable
 from fault_link import changed, with_headers
 from kit import BUCKET
 from kit_calls import md5_tag, xml
-from memorystore import MemoryStore
+from memorystore import MemoryStore, Stored
 from misbehaviour import OBJECT, Spoil
 from rawhttp import Answer, RawRequest
 
@@ -40,6 +40,13 @@ def crc32(data: bytes) -> str:
 @changed
 def flip_down(request: RawRequest, answer: Answer) -> Answer:
     answer.body = flipped(answer.body)
+    return answer
+
+
+@changed
+def flip_first(request: RawRequest, answer: Answer) -> Answer:
+    """In the first byte, which nobody else fetches."""
+    answer.body = flipped(answer.body, 0)
     return answer
 
 
@@ -198,3 +205,25 @@ def part_too_short(request: RawRequest, answer: Answer) -> Answer:
     first, _, size = map(int, re.findall("[0-9]+", dict(answer.headers)["Content-Range"]))
     answer.body = answer.body[: len(answer.body) // 2]
     return with_headers(answer, Content_Range=f"bytes {first}-{first + len(answer.body) - 1}/{size}")
+
+
+# -- ranges of an object that is replaced meanwhile
+
+
+def replaced(on_range: Spoil) -> Spoil:
+    """Each time that a range is asked for, another object of the same size takes the place first."""
+
+    def replace(store: MemoryStore) -> None:
+        old = store.objects[BUCKET, OBJECT.encode("ascii")]
+        body = old.body[1:] + old.body[:1]
+        new = store.put(BUCKET, OBJECT, body, {CRC32: crc32(body)})
+        if old.tag is not None:  # one that proves nothing
+            new = Stored(body, {}, new.modified, f'"{crc32(body)[:6]}-5"')
+        store.objects[BUCKET, OBJECT.encode("ascii")] = new
+
+    def spoil(request: RawRequest, store: MemoryStore) -> Answer:
+        with store._lock:
+            replace(store)
+        return on_range(request, store)
+
+    return spoil

@@ -1,4 +1,4 @@
-"""The six operations that the faults meet: what the store holds before, what a client does, and whether it is right.
+"""The operations of one request that the faults meet: what the store holds, what a client does, and if it is right.
 
 What a client ends with is told in values that can be sent from process to process, so that other clients are judged
 by the same words: a digest for an object's bytes, size and entity tag for a description, lines for a list.
@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 from fault_bytes import crc32
-from fault_table import BIG, EMPTY, SMALL
+from fault_row import BIG, EMPTY, LARGE, SMALL
 from kit import BUCKET
+from memorystore import Stored
 from misbehaviour import ELSEWHERE, OBJECT, HealthyStore, Kept
 
 from cdn_sigv4 import S3Client
 
+UPLOADS = ("put", "create", "part", "last", "complete", "new", "stream", "abort", "parts")
+DOWNLOADS = ("download", "range", "bare", "front")
 OLD = b"the old file"
 DECOY = b"not what was asked for"
 
@@ -29,7 +32,7 @@ def content(size: int, name: str = "object") -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """What stands for an object's bytes; that of 20 MiB which are as they should be is known."""
+    """What stands for an object's bytes; that of bytes which are as they should be is known."""
     return DIGESTS[len(data)] if data == CONTENTS.get(len(data)) else hexadecimal(data)
 
 
@@ -37,7 +40,7 @@ def hexadecimal(data: bytes) -> str:
     return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()}"
 
 
-CONTENTS = {size: content(size) for size in (EMPTY, SMALL, BIG)}
+CONTENTS = {size: content(size) for size in (EMPTY, SMALL, LARGE, BIG)}
 DIGESTS = {size: hexadecimal(made) for size, made in CONTENTS.items()}
 KEYS = {EMPTY: [], SMALL: ["a", "b c+d%41", "ü/&<>"], BIG: [f"many/{number:04}" for number in range(1100)]}
 
@@ -66,6 +69,11 @@ class Scene(NamedTuple):
         """The target of a download."""
         return self.folder / "file"
 
+    @property
+    def source(self) -> Path:
+        """The file to be uploaded."""
+        return self.folder / "source"
+
     def stored(self) -> bytes | None:
         """The object's bytes in the store, None without one."""
         found = self.store.objects.get((BUCKET, OBJECT.encode("ascii")))
@@ -78,15 +86,21 @@ class Scene(NamedTuple):
         if operation == "list":
             for key in KEYS[self.size]:
                 self.store.put(BUCKET, key, key.encode("utf-8"))
-        elif operation != "put":
+        elif operation == "parts":
+            self.source.write_bytes(self.content)
+        elif operation not in UPLOADS:
             self.store.objects[BUCKET, OBJECT.encode("ascii")] = stored(self.size)
+
+        if operation == "bare":
+            kept = Stored(self.content, {}, dt.datetime.now(dt.timezone.utc), '"5-5"')
+            self.store.objects[BUCKET, OBJECT.encode("ascii")] = kept
 
     def right(self, operation: str) -> Any:
         """What the operation must end with, by what the store now holds."""
         if operation == "list":
             objects = [(key, stored) for (bucket, key), stored in self.store.objects.items() if bucket == BUCKET]
             return [[key.decode("utf-8"), len(stored.body), stored.etag] for key, stored in sorted(objects)]
-        if operation == "put":
+        if operation in UPLOADS:
             return digest(self.content)
         held = self.store.objects.get((BUCKET, OBJECT.encode("ascii")))
         if operation == "delete" or held is None:
@@ -95,16 +109,16 @@ class Scene(NamedTuple):
 
     def ended(self, operation: str, told: Any) -> Any:
         """What the operation has ended with: what it told, or what it has left in the store or the folder."""
-        if operation in ("put", "delete"):
+        if operation in (*UPLOADS, "delete"):
             held = self.stored()
             return None if held is None else digest(held)
         if operation == "head":  # a description may be silent, but not wrong
             return [value if said is None else said for said, value in zip(told, self.right("head"))]
-        return digest(self.file.read_bytes()) if operation == "download" else told
+        return digest(self.file.read_bytes()) if operation in DOWNLOADS else told
 
 
 def put(client: S3Client, scene: Scene) -> None:
-    client.put_object(BUCKET, OBJECT, scene.content)
+    client.put_object(BUCKET, OBJECT, scene.content, part_size=BIG)  # in one request, whatever its size
 
 
 def get(client: S3Client, scene: Scene) -> str:
@@ -132,4 +146,3 @@ def delete(client: S3Client, scene: Scene) -> None:
 CALLS: dict[str, Callable[[S3Client, Scene], Any]] = {
     "put": put, "get": get, "download": download, "head": head, "list": listed, "delete": delete
 }  # fmt: skip
-METHODS = {"put": "PUT", "get": "GET", "download": "GET", "head": "HEAD", "list": "GET", "delete": "DELETE"}

@@ -2,7 +2,7 @@
 
 Run by fault_peers.py with the client's name. Everything is as the client has it by default but this: it bears `STALL`
 seconds without a byte instead of a minute (boto3) or five (minio-py), waits no longer than `NAP` between its tries, and
-sends 20 MiB in one part.
+sends 9 MiB in one part.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def minio_calls(endpoint: str) -> Calls:
         return [found.size, f'"{found.etag}"' if found.etag else None]
 
     def put(size: int) -> None:
-        # In one part: the store in memory knows no others.
+        # In one part: the faults are at its one request.
         client.put_object(BUCKET, OBJECT, io.BytesIO(CONTENTS[size]), size, part_size=ONE_PART)
 
     def listed() -> list[Any]:

@@ -111,7 +111,7 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cells).rstrip())
 
 
-WIDTHS = (46, 6, 9, 9, 22, 10, 8)  # of the columns; the last two are numbers
+WIDTHS = (52, 6, 9, 9, 22, 10, 8)  # of the columns; the last two are numbers
 
 
 def print_row(row: Sequence[str]) -> None:

@@ -8,14 +8,17 @@ than the client's limit; and the same client's next requests are answered right.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple
 
-from fault_operations import CALLS, KEYS, METHODS, OLD, Scene, content
-from fault_table import BIG, EMPTY, RIGHT, SMALL, TABLE, Row
+from fault_operations import CALLS, DOWNLOADS, KEYS, OLD, Scene, content
+from fault_pieces import MEETS, PIECEWISE, small_pieces, stage, upload_problems
+from fault_row import BIG, EMPTY, LARGE, RIGHT, SMALL, Row
+from fault_table import TABLE
 from kit import KEY, SECRET, still_time
 from misbehaviour import ELSEWHERE, OBJECT, OTHER, HealthyStore, MeteredServer, Misbehaving
 from rawhttp import RawRequest
@@ -27,10 +30,9 @@ WRONG = "WRONG"  # silently: said to be right, and is not
 WATCHDOG = 30.0  # seconds: a limit that only a hanging case reaches
 MOST_REQUESTS = 40  # of one operation: ten attempts, begun anew as often as progress is made
 CAP = 5.0  # seconds, the longest wait that the client may make
-RESUME_LEAST = 8 << 20  # bytes of an object of which a failed download leaves a part to go on with
-PART = ".cdn-"  # how the name of that part begins
+PART = ".cdn-"  # how the name begins of what a failed download leaves to go on with
 NEXT = content(5000, "next")
-SIZE_NAMES = {EMPTY: "empty", SMALL: "1 KiB", BIG: "20 MiB"}
+SIZE_NAMES = {EMPTY: "empty", SMALL: "1 KiB", LARGE: "in pieces", BIG: "9 MiB"}
 LIST_NAMES = {size: f"{len(keys)} keys" for size, keys in KEYS.items()}
 
 
@@ -51,6 +53,10 @@ class Case(NamedTuple):
     @property
     def size_name(self) -> str:
         return (LIST_NAMES if self.operation == "list" else SIZE_NAMES)[self.size]
+
+    def call(self, client: S3Client, scene: Scene) -> Any:
+        """Do what the fault is to meet."""
+        return {**PIECEWISE, **CALLS}[self.operation](client, scene)
 
     def __str__(self) -> str:
         return f"{self.row.fault}, {self.operation} {self.size_name}, {self.how}"
@@ -81,11 +87,11 @@ def cases() -> Iterator[Case]:
 
 
 def pair(row: Row, operation: str, size: int, passing: str, lasting: str) -> Iterator[Case]:
-    """A fault that passes, and the same that lasts; of 20 MiB, which take their time, one where both end the same."""
+    """A fault that passes, and the same that lasts; of what takes its time one where both end the same."""
     is_same, is_harmless = passing == lasting, passing == lasting == RIGHT
-    if size != BIG or not is_harmless:
+    if size not in (LARGE, BIG) or not is_harmless:
         yield Case(row, operation, size, False, passing, is_same)
-    if size != BIG or is_harmless or not is_same:
+    if size not in (LARGE, BIG) or is_harmless or not is_same:
         yield Case(row, operation, size, True, lasting, is_same)
 
 
@@ -111,6 +117,12 @@ class Watched:
 def run(case: Case, folder: Path) -> Result:
     """Run one case in an empty folder."""
     scene = Scene(HealthyStore(), case.size, folder)
+    with small_pieces(scene.store) if case.operation in PIECEWISE else contextlib.nullcontext():
+        return result(case, scene)
+
+
+def result(case: Case, scene: Scene) -> Result:
+    """What comes of a case."""
     scene.prepare(case.operation)
     before = scene.stored()
     answers = misbehaving(case, scene)
@@ -119,7 +131,7 @@ def run(case: Case, folder: Path) -> Result:
         if not case.lasting:
             client._exchange.sleep = lambda seconds: (still.sleep(seconds), server.open())
         start = time.monotonic()
-        done = Watched(lambda: CALLS[case.operation](client, scene))
+        done = Watched(lambda: case.call(client, scene))
         seconds = time.monotonic() - start
         requests, moved = server.requests, server.moved
         outcome, problems = judged(case, scene, done)
@@ -135,13 +147,13 @@ def run(case: Case, folder: Path) -> Result:
 def misbehaving(case: Case, scene: Scene) -> Misbehaving:
     """The store as the case wants it."""
     times = 0 if case.row.deaf else case.row.times  # a port that refuses spoils no request: none comes
-    method = METHODS[case.operation]
-    return Misbehaving(scene.store, case.row.spoil, method, sys.maxsize if case.lasting else times)
+    times = sys.maxsize if case.lasting else times
+    return Misbehaving(scene.store, case.row.spoil, MEETS[case.operation], times, stage(case.operation))
 
 
 def client_of(case: Case, server: MeteredServer) -> S3Client:
     """A client with its own number of tries; with fewer where a fault lasts and each try takes its time."""
-    few = min(case.row.attempts, 4) if case.size == BIG else case.row.attempts
+    few = min(case.row.attempts, 4) if case.size in (LARGE, BIG) else case.row.attempts
     retry = Retry(attempts=few, cap=CAP) if case.lasting else Retry(cap=CAP)
     return S3Client(server.endpoint, Credentials(KEY, SECRET), timeout=(5, case.row.stall), retry=retry)
 
@@ -161,19 +173,32 @@ def decency(
     case: Case, scene: Scene, error: BaseException | None, before: bytes | None, requests: list[RawRequest]
 ) -> Iterator[str]:
     """What must hold however it ends."""
-    if case.operation == "download":
-        yield from folder_problems(scene, error, may_keep_part=case.size >= RESUME_LEAST)
+    if case.operation in DOWNLOADS:
+        yield from folder_problems(scene, error, may_keep_part=case.size in (LARGE, BIG))
     if type(error) is TransportError and scene.stored() != before:
         yield "it says that nothing has come to the store, which has changed"
     if any(request.path.startswith(f"/{ELSEWHERE}".encode("ascii")) for request in requests):
         yield "it followed a redirect"
     if len(requests) > MOST_REQUESTS:
         yield f"it made {len(requests)} requests"
-    if isinstance(error, ResponseError) and case.is_decided and len(requests) > case.row.times:
-        yield f"what the store had decided was asked for {len(requests)} times"
+    yield from count_problems(case, error, requests)
+    if case.operation in PIECEWISE:
+        yield from upload_problems(scene, error, may_stray=case.row.strays and case.operation in ("create", "parts"))
+
+
+def count_problems(case: Case, error: BaseException | None, requests: list[RawRequest]) -> Iterator[str]:
+    """What is wrong with how often the fault was met, and with what the error says of that."""
+    method = getattr(error, "operation", None)
+    met = sum(1 for each in requests if MEETS[case.operation](each) and each.method == method)
+    is_shared = case.operation in ("range", "bare")  # several ask at once
+    if isinstance(error, ResponseError) and case.is_decided and met > case.row.times and not is_shared:
+        yield f"what the store had decided was asked for {met} times"
+    if case.operation in DOWNLOADS:  # what breaks at one request goes on with others
+        met = sum(1 for each in requests if MEETS["download"](each))
     counted = error.attempts if isinstance(error, CDNError) and not case.row.deaf else None
-    if counted is not None and counted != len(requests) and not (case.operation == "list" and counted < len(requests)):
-        yield f"it counts {counted} attempts, the store {len(requests)}"
+    may_be_fewer = case.operation in ("list", *PIECEWISE)  # others of its requests were met before, or beside
+    if counted is not None and counted != met and not (may_be_fewer and (counted < met or not met)):
+        yield f"it counts {counted} attempts, the store {met}"
 
 
 def folder_problems(scene: Scene, error: BaseException | None, *, may_keep_part: bool) -> Iterator[str]:
@@ -185,6 +210,14 @@ def folder_problems(scene: Scene, error: BaseException | None, *, may_keep_part:
         yield "it failed, and the old file is gone"
 
 
+def go_on_with_upload(case: Case, client: S3Client, scene: Scene) -> None:
+    """The same upload again: it succeeds, and leaves nothing more behind."""
+    left = set(scene.store.uploads)
+    case.call(client, scene)
+    assert scene.stored() == scene.content
+    assert set(scene.store.uploads) <= left
+
+
 def aftermath(case: Case, client: S3Client, scene: Scene) -> Iterator[str]:
     """What is wrong with the same client's next requests, to a store that is well again."""
     scene.store.put(OTHER, OBJECT, NEXT)
@@ -194,10 +227,12 @@ def aftermath(case: Case, client: S3Client, scene: Scene) -> Iterator[str]:
             assert reader.read() == NEXT
         client.put_object(OTHER, "put", NEXT)
         assert scene.store.objects[OTHER, b"put"].body == NEXT
-        if case.operation == "download" and scene.stored() is not None and scene.file.read_bytes() == OLD:
+        if case.operation in DOWNLOADS and scene.stored() is not None and scene.file.read_bytes() == OLD:
             CALLS["download"](client, scene)
             assert scene.file.read_bytes() == scene.stored()
             assert list(scene.folder.iterdir()) == [scene.file]
+        if case.operation in PIECEWISE and case.operation not in DOWNLOADS and scene.stored() is None:
+            go_on_with_upload(case, client, scene)
 
     done = Watched(go_on)
     if done.hangs:

@@ -1,64 +1,41 @@
 """The table of faults: each with what must come of every operation, where the fault passes and where it lasts.
 
-A fault that passes spoils the first request (`times`: the first ones) and no other; one that lasts spoils all. What
-must come is "right" (the right bytes, description or list; the right object in the store) or the error's class; two
-classes with a bar between them where both are the truth. Whatever a row says, fault_runner.py looks for itself
-whether what was said to be right is right.
+How a row is read says fault_row.py. Here are the operations of one request; those of many, uploads in parts and
+downloads over several connections, have their rows in fault_table_pieces.py.
 """
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Tuple
-
 import fault_bytes as damage
 import fault_link as link
 import fault_store as store
-from misbehaviour import Spoil
-
-EMPTY, SMALL, BIG = 0, 1 << 10, 20 << 20  # bytes of the object; for a list: no keys, some, and two pages of them
-ALL, LITTLE, SOME, KIB, MIB = (EMPTY, SMALL, BIG), (EMPTY, SMALL), (SMALL, BIG), (SMALL,), (BIG,)
-
-RIGHT = "right"
-LOST, UNKNOWN, CHANGED = "TransportError", "OutcomeUnknown", "ObjectChanged"
-REFUSED, BROKEN, DAMAGED = "ResponseError", "InvalidResponse", "IntegrityError"
-CONTRADICTION = f"{LOST}|{BROKEN}|{CHANGED}"  # the store says that there is more, and that there is no more
-
-# Operations, and what comes where the fault passes, and where it lasts.
-Outcomes = Dict[str, Tuple[str, str]]
-
-READS, WRITES = "get download head list", "put delete"
-EVERY = "put get download head list delete"
-OBJECTS = "get download"  # what has the object's bytes in its answer
-BODIES = "get download list"  # what has an answer with a body
-
-READ_LOST: Outcomes = {READS: (RIGHT, LOST)}
-ANSWER_LOST: Outcomes = {**READ_LOST, WRITES: (RIGHT, UNKNOWN)}
-UNHARMED: Outcomes = {EVERY: (RIGHT, RIGHT)}
-REPEATED: Outcomes = {EVERY: (RIGHT, REFUSED)}
-
-
-class Row(NamedTuple):
-    """One fault: how it comes about, and what must come of it."""
-
-    fault: str
-    spoil: Spoil
-    outcomes: Outcomes
-    sizes: tuple[int, ...] = ALL
-    times: int = 1  # requests that a fault spoils which passes
-    deaf: bool = False  # the port refuses
-    stall: float = 5.0  # seconds without a byte that the client bears
-    attempts: int = 10  # requests that the client makes at the most where it lasts; fewer where each takes its time
-
-
-def final(kind: str, operations: str = EVERY) -> Outcomes:
-    """The store's last word: repeating it would not change it."""
-    return {operations: (kind, kind)}
-
-
-def once_more(kind: str, operations: str) -> Outcomes:
-    """Asked for again, then believed."""
-    return {operations: (RIGHT, kind)}
-
+from fault_row import (
+    ALL,
+    ANSWER_LOST,
+    BODIES,
+    BROKEN,
+    CHANGED,
+    CONTRADICTION,
+    DAMAGED,
+    EVERY,
+    KIB,
+    LITTLE,
+    LOST,
+    MIB,
+    OBJECTS,
+    READS,
+    REFUSED,
+    REPEATED,
+    RIGHT,
+    SOME,
+    UNHARMED,
+    UNKNOWN,
+    WRITES,
+    Row,
+    final,
+    once_more,
+)
+from fault_table_pieces import PIECEWISE
 
 CONNECTIONS = [
     Row("refused", link.never_asked, {EVERY: (RIGHT, LOST)}, deaf=True),
@@ -212,7 +189,7 @@ RESUMED = [
     ),
 ]  # fmt: skip
 
-TABLE = [*CONNECTIONS, *FRAMING, *STATUSES, *DAMAGE, *RESUMED]
+TABLE = [*CONNECTIONS, *FRAMING, *STATUSES, *DAMAGE, *RESUMED, *PIECEWISE]
 
 UNDETECTABLE = """\
 What nobody can detect is not in the table: S3 gives lists, descriptions and headers no checksum, so over plain http a

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Callable, Iterator
+import threading
+from typing import Any, Callable
 
 from cdn_sigv4 import parts
 from cdn_sigv4.retrieval import Retrieval
 
-# All that files.py and parts.py ask of the system, besides writing: the moments between two of these are the steps.
-CALLS = ("open", "fsync", "chmod", "chown", "dup", "close", "replace", "unlink", "mkdir", "rmdir")
+# All that files.py, parts.py and record.py ask of the system: the moments between two of these are the steps.
+CALLS = ("open", "pwrite", "fsync", "chmod", "chown", "dup", "close", "replace", "unlink", "mkdir", "rmdir")
 
 
 def die() -> None:
@@ -42,27 +43,18 @@ def die_at_step(step: int) -> None:
 
 
 def die_behind(count: int) -> None:
-    """End this process when so many bytes of a body have come: the last of them are not written yet."""
-    read = Retrieval.read
-    left = iter_left(count)
+    """End this process when so many bytes of a body have come, over any connection: the last are not written yet."""
+    readinto = Retrieval.readinto
+    lock = threading.Lock()
+    left = count
 
-    def counting(self: Retrieval, amount: int) -> bytes:
-        block = read(self, amount)
-        if left.send(len(block)) <= 0:
-            die()
-        return block
+    def counting(self: Retrieval, view: memoryview) -> int:
+        nonlocal left
+        done = readinto(self, view)
+        with lock:
+            left -= done
+            if left <= 0:
+                die()
+        return done
 
-    Retrieval.read = counting  # type: ignore[method-assign]
-
-
-def iter_left(count: int) -> Any:
-    """A generator which is sent what has come, and says what is left."""
-
-    def run() -> Iterator[int]:
-        left = count
-        while True:
-            left -= yield left  # type: ignore[misc]
-
-    left = run()
-    next(left)
-    return left
+    Retrieval.readinto = counting  # type: ignore[method-assign]

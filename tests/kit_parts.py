@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import pathlib
 import random
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import pytest
 from kit import BUCKET, KEY, LONG, SECRET
@@ -25,6 +25,8 @@ MIB = 1 << 20
 SIZE = RESUME_LEAST + 12_345  # bytes: a part of it is kept, and nothing fits a block by luck
 OLD = b"old"
 NOBODY = 65534
+BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+BOOT = BOOT_ID.read_text("ascii").strip() if BOOT_ID.exists() else None
 IS_ROOT = getattr(os, "geteuid", lambda: 1)() == 0
 
 
@@ -38,7 +40,7 @@ def forking(test: Any) -> Any:
 @functools.lru_cache(maxsize=None)
 def made(seed: int, size: int = SIZE) -> bytes:
     """An object's bytes, the same for the same seed."""
-    return random.Random(seed).getrandbits(8 * size).to_bytes(size, "little")
+    return random.Random(seed).getrandbits(8 * size + 8).to_bytes(size + 1, "little")[:size]  # before 3.9 not of 0
 
 
 class Room:
@@ -94,6 +96,42 @@ class Room:
         """What is in the folder beside the target."""
         return [name for name in content(self.folder) if name != self.target.name]
 
+    def trusted(self) -> int:
+        """The number of bytes that the next run may trust, by the rules as this test knows them: a plain count."""
+        if not self.kept():
+            return 0
+        record, _ = self.lines()
+        known = bytearray(min(self.part.stat().st_size, record["size"]))
+        for first, end in self.noted():
+            length = min(end, len(known)) - first
+            if length > 0:
+                known[first : first + length] = b"\1" * length
+        return min(known.count(1), record["size"] - 1)
+
+    def noted(self) -> list[Any]:
+        """The ranges that both lines of the record speak of, the second one only where it is of this boot."""
+        record, jotted = self.lines()
+        return record["synced"] + (jotted["here"] if jotted["boot"] == BOOT else [])
+
+    def check_noted(self, body: bytes) -> None:
+        """Demand that the part has these bytes wherever the record speaks of it."""
+        if not self.kept():
+            return
+        data = self.part.read_bytes()
+        for first, end in self.noted():
+            if data[first:end] != body[first:end]:
+                raise AssertionError(f"what is noted of the part, {first} to {end}, is not in it")
+
+    def power_cut(self, body: bytes) -> None:
+        """Do to the folder what a power cut may do: another boot, and garbage where the disk was not waited for."""
+        if not self.kept():
+            return
+        self.jot(boot="of another start")
+        data = bytearray(len(self.part.read_bytes()))
+        for first, end in self.noted():
+            data[first:end] = body[first:end]
+        self.part.write_bytes(data)
+
     def kept(self) -> bool:
         """Whether a part with some bytes and its record are there."""
         return self.record.exists() and self.part.exists() and self.part.stat().st_size > 0
@@ -110,11 +148,30 @@ class Room:
         if found not in bodies:
             raise AssertionError(f"the target's {len(found)} bytes are those of nothing that it may be")
 
+    def lines(self) -> tuple[Any, Any]:
+        """The record, and what is jotted below it."""
+        first, second = self.record.read_text("ascii").splitlines()[:2]
+        return json.loads(first), json.loads(second)
+
     def edit(self, **fields: Any) -> None:
-        """Change fields of the record; of its headers those that `headers` names."""
-        record = json.loads(self.record.read_text("ascii"))
+        """Change fields of the record, of its headers those that `headers` names; the line below stays."""
+        record, jotted = self.lines()
         fields["headers"] = {**record["headers"], **fields.get("headers", {})}
-        self.record.write_text(json.dumps({**record, **fields}), "ascii")
+        self.write_lines({**record, **fields}, jotted)
+
+    def jot(self, **fields: Any) -> None:
+        """Change fields of the line below the record."""
+        record, jotted = self.lines()
+        self.write_lines(record, {**jotted, **fields})
+
+    def write_lines(self, *lines: Any) -> None:
+        """Put these values in the place of the record's lines."""
+        self.record.write_text("".join(json.dumps(line) + "\n" for line in lines), "ascii")
+
+    def says(self, *here: tuple[int, int], synced: Sequence[tuple[int, int]] = ()) -> None:
+        """Let the record say that these ranges are written, and those on the disk."""
+        self.edit(synced=[list(each) for each in synced])
+        self.jot(here=[list(each) for each in here])
 
     def ranges(self) -> list[str | None]:
         """The ranges asked for by the GETs that came, in their order."""

@@ -20,9 +20,12 @@ from rawserver import RawServer
 
 OBJECT = "key"
 OTHER = "next"  # bucket and object of the healthy requests that come after the fault
+METHODS = {"put": "PUT", "get": "GET", "download": "GET", "head": "HEAD", "list": "GET", "delete": "DELETE"}
 ELSEWHERE = "elsewhere"  # the bucket that redirects lead to: no request may come there
 
 Spoil = Callable[[RawRequest, MemoryStore], Answer]
+Meets = Callable[[RawRequest], bool]  # whether the fault is at this request
+Stage = Callable[[RawRequest, Callable[[], Answer]], Answer]  # what is done with each answer beside the fault
 
 
 class Kept(Stored):
@@ -50,25 +53,30 @@ class HealthyStore(MemoryStore):
 
 
 class Misbehaving:
-    """The answers of `store`, the first `times` of those to `method` spoiled; after `heal` none is."""
+    """The answers of `store`, the first `times` of those that the fault `meets` spoiled; after `heal` none is."""
 
-    def __init__(self, store: MemoryStore, spoil: Spoil, method: str, times: int) -> None:
+    def __init__(self, store: MemoryStore, spoil: Spoil, meets: Meets, times: int, stage: Stage | None = None) -> None:
         self.store = store
         self._spoil = spoil
-        self._method = method
+        self._meets = meets
         self._left = times
+        self._stage = stage
         self._lock = threading.Lock()
 
     def __call__(self, request: RawRequest) -> Answer:
+        stage = self._stage
+        return self._answered(request) if stage is None else stage(request, lambda: self._answered(request))
+
+    def _answered(self, request: RawRequest) -> Answer:
         with self._lock:
-            spoiled = self._left > 0 and request.method == self._method
+            spoiled = self._left > 0 and self._meets(request)
             self._left -= spoiled
         return self._spoil(request, self.store) if spoiled else self.store(request)
 
     def heal(self) -> None:
         """Spoil nothing any more."""
         with self._lock:
-            self._left = 0
+            self._left, self._stage = 0, None
 
 
 class MeteredServer(RawServer):

@@ -93,12 +93,19 @@ def test_wrong_parts(client, loopback, part):
     assert loopback.connections == 0
 
 
-def test_more_than_one_request_carries(client, loopback, tmp_path):
-    """A body over 5 GiB is refused before it is hashed, and so at once."""
+@pytest.mark.parametrize(
+    ("size", "headers", "words"),
+    [
+        pytest.param((5 << 30) + 1, {"x-amz-checksum-sha256": "of the whole"}, "5 GiB", id="one request"),
+        pytest.param((5 << 40) + 1, None, "5 TiB", id="an object"),
+    ],
+)
+def test_more_than_fits(client, loopback, tmp_path, size, headers, words):
+    """A body over 5 TiB, or over 5 GiB where it must be one request, is refused before it is hashed, so at once."""
     with (tmp_path / "sparse").open("wb") as file:
-        file.truncate((5 << 30) + 1)
-    with within(5), pytest.raises(ValueError, match="5 GiB"):
-        client.upload_file(BUCKET, "key", tmp_path / "sparse")
+        file.truncate(size)
+    with within(5), pytest.raises(ValueError, match=words):
+        client.upload_file(BUCKET, "key", tmp_path / "sparse", headers=headers)
     assert loopback.connections == 0
 
 

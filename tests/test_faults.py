@@ -15,8 +15,8 @@ import fault_runner
 import pytest
 from fault_bytes import flipped
 from fault_operations import CALLS, digest, head
+from fault_row import RIGHT, SMALL
 from fault_runner import HANG, WRONG, cases, run
-from fault_table import RIGHT, SMALL
 from kit import BUCKET
 from misbehaviour import ELSEWHERE, OBJECT
 
@@ -28,7 +28,7 @@ for each_case in cases():
 
 
 def result_of(case):
-    """What comes of a case, in a folder that does not stay: there are many files of 20 MiB."""
+    """What comes of a case, in a folder that does not stay: there are many files of 9 MiB."""
     with tempfile.TemporaryDirectory() as folder:
         return run(case, Path(folder))
 

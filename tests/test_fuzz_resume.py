@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from kit import BUCKET, LONG, client_of, judged, within
 from kit_calls import get
 from kit_fuzz import damaged, ended, fuzzing
+from kit_parts import BOOT
 from rawserver import Answer, RawServer, in_turn
 from test_fuzz_answers import RAW
 
@@ -91,6 +92,15 @@ def test_broken_bodies(server, data, tag, count):
 
 KEY = "models/a.bin"
 NUMBERS = st.one_of(st.integers(-5, 200), st.integers(-(1 << 70), 1 << 70), st.booleans(), st.floats(), st.none())
+
+
+def sorted_or_not(pair):
+    """In their order, where they have one."""
+    with contextlib.suppress(TypeError):
+        return sorted(pair)
+    return pair
+
+
 JSON = st.one_of(NUMBERS, st.text(st.characters(), max_size=5), st.lists(NUMBERS, max_size=3), st.just({}))
 HEADERS = st.dictionaries(
     st.sampled_from(["etag", "content-length", "x-amz-checksum-crc32", "x-amz-checksum-type", "a"]),
@@ -98,15 +108,49 @@ HEADERS = st.dictionaries(
 )
 
 
+ENDS = st.one_of(st.integers(0, 110), st.integers(0, 110), NUMBERS)
+PAIRS = st.one_of(st.tuples(ENDS, ENDS).map(sorted_or_not), st.tuples(ENDS, ENDS), st.lists(ENDS, max_size=3))
+RANGES = st.one_of(st.lists(PAIRS, max_size=6), JSON)
+FIELDS = ({"size": JSON, "headers": HEADERS, "synced": RANGES, "source": JSON}, {"here": RANGES, "boot": JSON})
+
+
 @st.composite
-def records(draw, good):
-    """What may stand in a record: anything at all, or the right fields with anything in them."""
+def lines(draw, good, fields):
+    """What may stand in a line: anything at all, or the right fields with anything in them."""
     if draw(st.booleans()):
         return draw(st.one_of(st.binary(max_size=50), damaged(st.just(good)), st.just(b"[" * 100_000), st.just(good)))
-    record = json.loads(good.decode("ascii"))
-    for name in draw(st.lists(st.sampled_from(["size", "headers", "synced", "source"]), min_size=1, max_size=3)):
-        record[name] = draw(HEADERS if name == "headers" and draw(st.booleans()) else JSON)
-    return json.dumps(record).encode("ascii")
+    line = json.loads(good.decode("ascii"))
+    for name in draw(st.lists(st.sampled_from(list(fields)), min_size=1, max_size=3)):
+        line[name] = draw(st.one_of(fields[name], JSON))
+    return json.dumps(line).encode("ascii")
+
+
+@st.composite
+def records(draw, good):
+    """A record of such lines, one of which may be right, or whose bytes are damaged wherever that is."""
+    if draw(st.integers(0, 4)) == 0:
+        return draw(damaged(st.just(good)))
+    made = [draw(lines(line, fields)) for line, fields in zip(good.splitlines(), FIELDS)]
+    return b"\n".join(made[: draw(st.sampled_from([2, 2, 2, 1]))]) + draw(st.sampled_from([b"\n", b"", b"\n{}\n"]))
+
+
+def spoken_of(record):
+    """The bytes of the object that a record's lines vouch for, by the rules as they are written down here."""
+    places = set()
+    for number, (line, name) in enumerate(zip(record.split(b"\n"), ("synced", "here"))):
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(line)
+            is_known = isinstance(found, dict) and (number == 0 or found.get("boot") == BOOT)
+            spans = found.get(name) if is_known else None
+            if isinstance(spans, list) and all(map(is_range, spans)):
+                places.update(place for first, end in spans for place in range(first, min(end, len(BODY))))
+    return places
+
+
+def is_range(found):
+    """Whether it is a first byte and an end behind it."""
+    numbers = found if isinstance(found, list) and len(found) == 2 else [None]
+    return all(type(number) is int for number in numbers) and 0 <= numbers[0] < numbers[1]
 
 
 def healthy(etag):
@@ -168,11 +212,34 @@ OPAQUE = '"of-no-form-that-proves-anything"'
 @settings(fuzzing, max_examples=250)
 @given(data=st.data(), etag=st.sampled_from([PROVING, OPAQUE]), length=st.integers(0, 100))
 def test_any_record(server, data, etag, length):
-    """Whatever stands in a record, the download beside it ends well: with the object's bytes, and nothing left over."""
+    """Whatever stands in a record, the download beside it ends well: with the object's bytes, and nothing left over.
+
+    What no line vouches for is spoilt, so that it would be seen in the file.
+    """
     with killed(server, etag) as room:
-        room.record.write_bytes(data.draw(records(room.record.read_bytes())))
-        room.part.write_bytes(BODY[:length])
+        record = data.draw(records(room.record.read_bytes()))
+        room.record.write_bytes(record)
+        right = spoken_of(record)
+        room.part.write_bytes(bytes(byte if place in right else 255 for place, byte in enumerate(BODY[:length])))
         assert room.is_done(room.download())
+
+
+@settings(fuzzing, max_examples=200)
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted), max_size=8), cut=st.integers(0, 8)
+)
+def test_any_ranges(server, spans, cut):
+    """Whichever bytes two good lines vouch for, these are gone on with, and each of the others is fetched once."""
+    spans = [[first, end] for first, end in spans if first < end]
+    with killed(server, OPAQUE) as room:
+        first, second = map(json.loads, room.record.read_text("ascii").splitlines())
+        record = [{**first, "synced": spans[:cut]}, {**second, "here": spans[cut:]}]
+        room.record.write_text("\n".join(map(json.dumps, record)), "ascii")
+        right = {place for first, end in spans for place in range(first, end)}
+        room.part.write_bytes(bytes(byte if place in right else 255 for place, byte in enumerate(BODY)))
+        result = room.download()
+        assert room.is_done(result)
+        assert result.bytes_moved == max(len(BODY) - len(right), 1)
 
 
 @settings(fuzzing, max_examples=150)

@@ -20,7 +20,7 @@ from cdn_sigv4 import transfer
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
 HERE = str(Path(cdn_sigv4.__file__).parent)
 SIZE = 2 * MIB + 123
-PUT_AWAY = ("__exit__", "__del__", "close", "release", "discard", "_discard", "_unlink", "_sync_folder")
+PUT_AWAY = ("__exit__", "__del__", "close", "release", "discard", "_discard", "forget", "unlink", "_sync_folder")
 
 
 @pytest.fixture
@@ -103,7 +103,9 @@ def interrupted_everywhere(room, lines, only=()):
 
 @forking
 @pytest.mark.parametrize(
-    ("only", "most"), [((), 40), (("files.py", "parts.py"), 70)], ids=["anywhere", "on the local side"]
+    ("only", "most"),
+    [((), 40), (("files.py", "parts.py", "record.py"), 70), (("filling.py", "crew.py", "transfer.py"), 70)],
+    ids=["anywhere", "on the local side", "while it is filled"],
 )
 def test_ctrl_c_at_any_line(room, only, most):
     """Lines out of all that a download passes, most of them where a moment decides what is left."""

@@ -242,7 +242,7 @@ def test_interruptions(room):
             with pytest.raises(KeyboardInterrupt):
                 client.put_object(BUCKET, "new", Source())
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("cdn_sigv4.transfer.Download._save", interrupted)
+                patch.setattr("cdn_sigv4.filling.write_at", interrupted)
                 with pytest.raises(KeyboardInterrupt):
                     client.download_file(BUCKET, "key", room.target)
             with pytest.MonkeyPatch.context() as patch:

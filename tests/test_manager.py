@@ -71,11 +71,14 @@ def test_no_pickling(make, act):
 
 
 def test_methods_signature():
-    """`upload` and `download` take their arguments by the promised names and places; only `to` is keyword-only."""
+    """`upload` and `download` take their arguments by the promised names and places; all others are keyword-only."""
     upload, download = inspect.signature(CDNManager.upload), inspect.signature(CDNManager.download)
-    assert list(upload.parameters) == ["self", "bucket", "filename", "file_bytes"]
-    assert list(download.parameters) == ["self", "bucket", "filename", "to"]
-    assert download.parameters["to"].kind is inspect.Parameter.KEYWORD_ONLY
+    keyword_only = [
+        each for made in (upload, download) for each in made.parameters.values() if each.kind is each.KEYWORD_ONLY
+    ]
+    assert list(upload.parameters) == ["self", "bucket", "filename", "file_bytes", "progress"]
+    assert list(download.parameters) == ["self", "bucket", "filename", "to", "if_changed", "progress"]
+    assert [each.name for each in keyword_only] == ["progress", "to", "if_changed", "progress"]
     made = inspect.signature(CDNManager).parameters
     assert [name for name, each in made.items() if each.kind is not inspect.Parameter.KEYWORD_ONLY] == ["credentials"]
     assert made["on_error"].default is print
@@ -89,6 +92,24 @@ def test_there_and_back(manager, store, folder, errors):
     assert manager.download(BUCKET, "yolo.onnx") is True
     assert content(folder) == {"yolo.onnx": data}
     assert errors == []
+
+
+def test_the_way_there_and_back_is_told(manager, loopback, folder):
+    """`progress` hears of both, up to all bytes; `if_changed` then fetches none of them."""
+    data, told = bytes(range(256)) * 4096 * 6, []
+
+    def progress(done, total):
+        told.append((done, total))
+
+    assert manager.upload(BUCKET, "big", data, progress=progress) is True
+    assert told[-1] == (len(data), len(data))
+    del told[:]
+    assert manager.download(BUCKET, "big", progress=progress) is True
+    assert told == sorted(told)
+    assert told[-1] == (len(data), len(data))
+    before = len(loopback.requests)
+    assert manager.download(BUCKET, "big", if_changed=True) is True
+    assert {request.method for request in loopback.requests[before:]} == {"HEAD"}
 
 
 def test_each_key_signs_its_own_direction(manager, loopback):

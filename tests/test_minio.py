@@ -24,6 +24,7 @@ from cdn_sigv4 import (
     S3Client,
     SigV4Auth,
 )
+from cdn_sigv4.multipart import MIN_PART
 
 AWKWARD = [
     "models/ü 1+2=3 %41~.onnx",
@@ -260,7 +261,9 @@ def test_checksums_are_stored_and_proved(server, users, bucket, tmp_path, name, 
     with S3Client(server.endpoint, users.downloader) as client:
         assert client.download_file(bucket, "proved", tmp_path / "down").verified == name
         with client.get_object(bucket, "proved") as reader:
-            assert (reader.read() == (tmp_path / "up").read_bytes(), reader.verified) == (True, name)
+            assert reader.read() == (tmp_path / "up").read_bytes()
+            # Of an object in parts the SHA-256 is that of their SHA-256s, which a stream that comes once cannot prove.
+            assert reader.verified == (None if name == "sha256" and size > MIN_PART else name)
     assert (tmp_path / "down").read_bytes() == (tmp_path / "up").read_bytes()
 
 

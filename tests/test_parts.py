@@ -1,10 +1,8 @@
 """What a run that broke or was killed has left beside its target: gone on with where it is right, else thrown away.
 
 Parts that others have planted are in test_parts_strangers.py, the disk's own troubles in test_parts_disk.py, kills at
-every step in test_kills.py; whatever may stand in a record is tried by test_fuzz_resume.py.
+every step in test_kills.py; what stands in a record, line by line, in test_parts_record.py and test_fuzz_resume.py.
 """
-
-import json
 
 import pytest
 from kit import BUCKET, ETAG
@@ -22,6 +20,7 @@ from cdn_sigv4 import (
     Retry,
     TransportError,
     files,
+    record,
     transfer,
 )
 
@@ -55,6 +54,7 @@ def test_a_whole_part_costs_one_byte(room):
     """Where all bytes are here already, one is fetched all the same: the answer shows that it still is this object."""
     room.break_at(5 * MIB)
     room.part.write_bytes(made(1))
+    room.says((0, SIZE))
     assert room.download().bytes_moved == 1
     room.check(made(1))
 
@@ -87,7 +87,7 @@ def test_a_part_that_was_damaged(room, retry):
     [
         pytest.param(lambda room: room.record.unlink(), id="gone"),
         pytest.param(lambda room: room.record.write_bytes(b""), id="empty"),
-        pytest.param(lambda room: room.record.write_bytes(room.record.read_bytes()[:-9]), id="cut short"),
+        pytest.param(lambda room: room.record.write_bytes(room.record.read_bytes()[:99]), id="cut short"),
         pytest.param(lambda room: room.record.write_bytes(b"[1]"), id="no record"),
         pytest.param(lambda room: room.edit(headers={"etag": 'W/"weak"'}), id="weak tag"),
         pytest.param(lambda room: room.edit(size=100), id="too small"),
@@ -121,20 +121,14 @@ def test_a_record_that_lies(room, lie, retry):
     room.check(made(1))
 
 
-@pytest.mark.parametrize("synced", [1 << 40, -1, "1", None, True], ids=repr)
-def test_a_record_synced_beyond_the_part(room, synced):
-    """What a record says of the disk is believed only as far as the part goes."""
-    room.break_at(5 * MIB)
-    room.edit(synced=synced)
-    room.download(etag_is_md5=False)
-    room.check(made(1))
-
-
-def test_a_part_that_is_bigger_than_the_object(room):
-    """Bytes behind the object's end are cut off."""
+@pytest.mark.parametrize(("known", "moved"), [(SIZE + 4, 1), (5 * MIB, SIZE - 5 * MIB)], ids=["noted", "not noted"])
+@pytest.mark.parametrize("sums", [True, False], ids=["checksum", "no checksum"])
+def test_a_part_that_is_bigger_than_the_object(room, known, moved, sums):
+    """Bytes behind the object's end are cut off, whether the record speaks of them or not."""
     room.break_at(5 * MIB)
     room.part.write_bytes(made(1) + b"more")
-    assert room.download().bytes_moved == 1
+    room.says((0, known))
+    assert room.download(etag_is_md5=sums).bytes_moved == moved
     room.check(made(1))
 
 
@@ -151,7 +145,7 @@ def test_another_object_for_the_same_target(room):
 def test_the_same_key_elsewhere(room, what):
     """Nor is it another bucket's, version's or server's object of that key."""
     room.break_at(5 * MIB)
-    source = json.loads(room.record.read_text("ascii"))["source"]
+    source = room.lines()[0]["source"]
     others = {"bucket": f"/{BUCKET}x/", "version": "?v2", "endpoint": "http://127.0.0.2:"}
     shown = {"bucket": f"/{BUCKET}/", "version": "?", "endpoint": "http://127.0.0.1:"}
     assert shown[what] in source
@@ -181,13 +175,16 @@ def test_without_a_checksum_a_failure_waits_for_the_disk(room):
     room.check(made(1))
 
 
-def test_without_a_checksum_and_not_durable_nothing_is_kept(room):
-    """Where neither a checksum nor the disk vouches for it, nothing is promised and nothing left."""
-    room.server.answer = room.cutting(5 * MIB)
-    with pytest.raises(TransportError) as caught:
-        room.download(retry=None, etag_is_md5=False, durable=False)
-    assert "kept" not in str(caught.value)
-    assert room.left() == []
+@pytest.mark.parametrize("sums", [True, False], ids=["checksum", "no checksum"])
+def test_not_durable_counts_until_the_system_is_started_anew(room, sums, monkeypatch):
+    """Where the disk was not waited for, what is kept is gone on with by the same system, and by no later one."""
+    for boot, moved in ((record._boot(), SIZE - 5 * MIB), ("another", SIZE), (None, SIZE)):
+        room.break_at(5 * MIB, etag_is_md5=sums, durable=False)
+        assert room.lines()[0]["synced"] == []
+        with monkeypatch.context() as patched:
+            patched.setattr(record, "_boot", lambda boot=boot: boot)
+            assert room.download(etag_is_md5=sums).bytes_moved == moved
+        room.check(made(1))
 
 
 @pytest.mark.parametrize("status", [400, 405, 501])
@@ -221,9 +218,13 @@ def test_a_web_page_with_a_tag_is_no_new_version(room, leftover):
 def test_without_a_checksum_only_what_was_synced_is_trusted(room, monkeypatch):
     """Behind the last wait for the disk a power cut may have left anything: those bytes are fetched again."""
     without_checksum(room, monkeypatch)
+    ((begin, end),) = room.lines()[0]["synced"]
+    assert begin == 0
+    assert 2 * MIB <= end < 5 * MIB
     data = room.part.read_bytes()
-    room.part.write_bytes(data[: 4 * MIB] + bytes(MIB))
-    assert room.download(etag_is_md5=False).bytes_moved == SIZE - 4 * MIB
+    room.part.write_bytes(data[:end] + bytes(5 * MIB - end))
+    monkeypatch.setattr(record, "_boot", lambda: "after the power cut")
+    assert room.download(etag_is_md5=False).bytes_moved == SIZE - end
     room.check(made(1))
 
 
@@ -231,7 +232,8 @@ def test_without_durable_nothing_was_synced(room, monkeypatch):
     """A run that does not wait for the disk must not say that it did: without a checksum nothing of it is trusted."""
     without_checksum(room, monkeypatch, durable=False)
     room.part.write_bytes(bytes(5 * MIB))  # what a power cut may leave of it
-    room.download(etag_is_md5=False)
+    monkeypatch.setattr(record, "_boot", lambda: "after the power cut")
+    assert room.download(etag_is_md5=False).bytes_moved == SIZE
     room.check(made(1))
 
 

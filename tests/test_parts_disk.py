@@ -14,15 +14,18 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from kit_files import content
+from kit_files import content, raiser
 from kit_parts import IS_ROOT, MIB, NOBODY, OLD, SIZE, Room, as_nobody, forking, in_child, made
 from rawserver import in_turn
 
-from cdn_sigv4 import CDNError, TransportError, parts, transfer
+from cdn_sigv4 import CDNError, TransportError, files, filling, parts, transfer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX files")
+needs_mount = pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
+SMALL = 100 * 4096  # bytes of whole pages
 
 
 @pytest.fixture
@@ -51,21 +54,65 @@ def mounted(folder, *options):
 # -- no room
 
 
-@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
+def refused(room, **options):
+    """Demand that the disk's room ends the download; the error, which names the target."""
+    with pytest.raises(OSError) as caught:
+        room.download(**options)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(room.target))
+    return str(caught.value)
+
+
+@needs_mount
+@pytest.mark.parametrize("old", [None, OLD], ids=["no file", "old file"])
+def test_a_disk_that_is_too_small(room, old, monkeypatch):
+    """Room for half of the object: that is found before a byte is written, and it is said how many are missing."""
+    monkeypatch.setattr(filling, "write_at", raiser(AssertionError("written to")))
+    with mounted(room.folder, "-o", "size=4m"):
+        if old is not None:
+            room.target.write_bytes(old)
+        before = content(room.folder)
+        free = os.statvfs(str(room.folder)).f_bavail * 4096
+        assert f"no space: {SIZE} bytes more are needed, {free} are free" in refused(room)
+        assert content(room.folder) == before
+    assert room.ranges() == [None]
+
+
+@needs_mount
+@pytest.mark.parametrize(("spare", "is_enough"), [(0, True), (-1, False)], ids=["just enough", "a page too small"])
+def test_a_disk_with_just_enough_room(room, spare, is_enough):
+    """The check asks for the object's bytes and no more: where they just fit the download ends well."""
+    room.put(made(1, SMALL), "key")
+    pages = SMALL // 4096 + spare
+    with mounted(room.folder, "-o", f"size={pages * 4096}"):
+        if is_enough:
+            room.download()
+            room.check(made(1, SMALL))
+        else:
+            assert "no space: " in refused(room)
+            assert content(room.folder) == {}
+
+
+@needs_mount
 @pytest.mark.parametrize("synced", [False, True], ids=["", "synced"])
 def test_a_disk_that_gets_full(room, synced, monkeypatch):
-    """A disk with room for half of the object: its error names the target, and all of the room is given back."""
+    """A disk that others fill behind the check: its error names the target, and all of the room is given back."""
     if synced:
         monkeypatch.setattr(transfer, "SYNC_EVERY", MIB)
-    with mounted(room.folder, "-o", "size=4m"):
+    reserve = files.Replacement.reserve
+
+    def filling_up(self, size):
+        reserve(self, size)
+        (room.folder / "filler").write_bytes(bytes(8 * MIB))
+
+    monkeypatch.setattr(files.Replacement, "reserve", filling_up)
+    with mounted(room.folder, "-o", "size=12m"):
         room.target.write_bytes(OLD)
-        with pytest.raises(OSError, match="No space left") as caught:
-            room.download()
-        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(room.target))
-        assert content(room.folder) == {"model": OLD}
+        assert "No space left" in refused(room)
+        assert set(content(room.folder)) == {"filler", "model"}
+        assert room.target.read_bytes() == OLD
 
 
-@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
+@needs_mount
 @pytest.mark.parametrize("size", [SIZE, 100], ids=["big", "small"])
 def test_a_disk_that_is_full(room, size):
     """A disk without a byte to give: nothing of the attempt is left, its record neither."""
@@ -74,22 +121,36 @@ def test_a_disk_that_is_full(room, size):
         room.target.write_bytes(OLD)
         with contextlib.suppress(OSError), (room.folder / "filler").open("wb") as filler:
             filler.write(bytes(1 << 20))
-        with pytest.raises(OSError, match="No space left") as caught:
-            room.download()
-        assert caught.value.filename == str(room.target)
+        assert f"no space: {size} bytes more are needed, 0 are free" in refused(room)
         assert set(content(room.folder)) == {"filler", "model"}
         assert room.target.read_bytes() == OLD
 
 
-@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
-def test_a_disk_that_gets_full_on_the_way_on(room):
-    """A part that has grown beyond the disk goes too, that the old file's folder is not full for ever."""
-    with mounted(room.folder, "-o", "size=6m"):
+@needs_mount
+@pytest.mark.parametrize(("filler", "is_enough"), [(1, True), (4, False)], ids=["room for the rest", "no room for it"])
+def test_a_disk_with_room_for_the_rest(room, filler, is_enough):
+    """What is here of a part counts; one that cannot end goes, that the old file's folder is not full for ever."""
+    with mounted(room.folder, "-o", "size=10m"):
         room.target.write_bytes(OLD)
         room.break_at(3 * MIB)
-        with pytest.raises(OSError, match="No space left"):
-            room.download()
-        assert content(room.folder) == {"model": OLD}
+        (room.folder / "filler").write_bytes(bytes(filler * MIB))
+        if is_enough:
+            assert room.download().bytes_moved == SIZE - 3 * MIB
+        else:
+            assert f"no space: {SIZE - 3 * MIB} bytes more are needed" in refused(room)
+        assert set(content(room.folder)) == {"filler", "model"}
+        room.check_target(made(1) if is_enough else OLD)
+
+
+def test_a_disk_that_does_not_say(room, monkeypatch):
+    """A file system that says nothing of its size, and a system that cannot be asked, stop no download."""
+    for statvfs in (lambda path: SimpleNamespace(f_blocks=0, f_bfree=0, f_bavail=0, f_frsize=4096), None):
+        if statvfs is None:
+            monkeypatch.delattr(os, "statvfs")
+        else:
+            monkeypatch.setattr(os, "statvfs", statvfs)
+        room.download()
+        room.check(made(1))
 
 
 # -- no right to write
@@ -116,7 +177,7 @@ def test_a_folder_that_may_not_be_written_to(open_room, old):
     assert room.server.connections == 0
 
 
-@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
+@needs_mount
 def test_a_file_system_that_may_not_be_written_to(room):
     """The same for root, whom only a read-only file system stops."""
     with mounted(room.folder, "-o", "size=1m"):

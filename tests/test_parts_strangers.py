@@ -8,7 +8,6 @@ nor be stopped by what stands in its part's place.
 # ruff: noqa: PT012
 
 import errno
-import json
 import os
 import stat
 import threading
@@ -60,7 +59,7 @@ def test_a_part_that_a_thread_holds(room):
 
 def source_of(room):
     """What the record says the part is of."""
-    return json.loads(room.record.read_text("ascii"))["source"]
+    return room.lines()[0]["source"]
 
 
 @forking
@@ -97,7 +96,7 @@ def test_a_child_that_was_forked_meanwhile_holds_nothing(tmp_path):
     replacement = Replacement(target, source="s")
     with replacement as file:
         file.write(b"beginning")
-        replacement.note({})
+        replacement.note({}, [], [])
         child = start_child(lambda: os.read(release[0], 1))
         replacement.keep()
     try:
@@ -213,7 +212,7 @@ def test_a_part_is_held_until_it_is_gone(tmp_path, monkeypatch):
     replacement = Replacement(target, source="s")
     with pytest.raises(OSError, match="no replace"), replacement as file:
         file.write(b"new")
-        replacement.note({})
+        replacement.note({}, [], [])
         with monkeypatch.context() as patched:
             patched.setattr(os, "replace", raiser(OSError(errno.EIO, "no replace")))
             try:

@@ -39,7 +39,7 @@ def test_python_blocks_run(server, root_client, users, tmp_path, monkeypatch, ca
     Path("model.bin").write_bytes(b"a model")
     namespace = {}
     code = blocks("python")
-    assert len(code) == 6
+    assert len(code) == 7
     for block in code:
         typed = block
         for name, real in replaced.items():
@@ -54,6 +54,7 @@ def test_python_blocks_run(server, root_client, users, tmp_path, monkeypatch, ca
     assert "keeping the model that is here" in shown
     assert "have it already" in shown
     assert f"\n{'crc32' if server.is_minio else 'md5'} 7\n" in shown  # moto tells no checksum
+    assert "0 bytes moved, as it is here already" in shown
     assert shown.rstrip().endswith("200")
 
 

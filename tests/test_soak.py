@@ -31,6 +31,16 @@ def test_the_smallest_soak():
     assert text.endswith("nothing was wrong\n")
 
 
+def test_the_smallest_slow_run():
+    """One MiB goes up and down a link of so many Mbit/s, and takes the time that it must."""
+    code, text = run_soak("--slow", "20", "--megabytes", "1")
+    assert code == 0, text
+    for way in ("up", "down"):
+        rate = re.search(rf"^{way}: 1 MiB in .* s, link (.*) Mbit/s,", text, re.MULTILINE)
+        assert 1 < float(rate.group(1)) <= 20.5
+    assert text.endswith("nothing was wrong\n")
+
+
 def test_memory_that_grows_is_wrong():
     """Where a soak ends with far more memory than it had after a tenth, that is said; a little more is not."""
     assert soak.too_much_memory((100_000, 110_000)) == []

@@ -23,6 +23,8 @@ EARLY = [
     ("reads-on-and-closes", {"drain": 1 << 30, "close": True}),
 ]
 
+pytestmark = pytest.mark.usefixtures("one_put")
+
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("options", [each[1] for each in EARLY], ids=[each[0] for each in EARLY])

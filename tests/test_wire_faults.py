@@ -17,6 +17,8 @@ from cdn_sigv4 import AccessDenied, CDNError, OutcomeUnknown, TransportError
 
 HEAD = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 5\r\n"
 
+pytestmark = pytest.mark.usefixtures("one_put")
+
 
 def never():
     """An event that nobody sets but the server's end."""

@@ -17,6 +17,8 @@ from rawserver import Answer, MemoryStore, RawServer
 
 from cdn_sigv4 import AccessDenied, CDNError, OutcomeUnknown, ResponseError, SourceError, TransportError
 
+pytestmark = pytest.mark.usefixtures("one_put")
+
 
 @pytest.fixture
 def big_file(tmp_path):
