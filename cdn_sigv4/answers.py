@@ -151,9 +151,14 @@ def headed(request: Request, headers: Mapping[str, str]) -> ObjectInfo:
 def stored(request: Request, sent: Mapping[str, str], headers: Mapping[str, str], size: int) -> ObjectInfo:
     """The object that a PUT made of `size` bytes and the headers `sent`; InvalidResponse where S3 did not answer."""
     check_origin(headers)
-    if "etag" not in headers:
-        raise InvalidResponse("the answer has no entity tag, which S3 gives to every object that it has stored")
     found = {name: value for name, value in headers.items() if name not in ("content-length", "content-type")}
+    return made(request, sent, found, size)
+
+
+def made(request: Request, sent: Mapping[str, str], found: dict[str, str], size: int) -> ObjectInfo:
+    """The object of which the answer says what is `found`; what describes it is as it was sent."""
+    if not found.get("etag"):
+        raise InvalidResponse("the answer has no entity tag, which S3 gives to every object that it has stored")
     found.update((name, sent[name]) for name in sent if name == "content-type" or name.startswith("x-amz-meta-"))
     return described(request, found, size)
 

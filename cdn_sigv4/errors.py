@@ -59,6 +59,10 @@ class CDNError(Exception):
         self.attempts = attempts
         self.seconds = seconds
 
+    def add_hint(self, text: str) -> None:
+        """Say one thing more."""
+        self.hint = f"{self.hint} {text}" if self.hint else text
+
     def as_unknown(self, message: str, hint: str | None = None) -> OutcomeUnknown:
         """OutcomeUnknown with the evidence of this error."""
         unknown = OutcomeUnknown(message)

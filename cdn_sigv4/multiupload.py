@@ -120,7 +120,7 @@ class InParts(Sent):
             try:
                 held = self._listed(record.upload_id)
             except CDNError as error:
-                _add_hint(error, f"The parts that an earlier call has sent are kept in the store: {_GO_ON}")
+                error.add_hint(f"The parts that an earlier call has sent are kept in the store: {_GO_ON}")
                 raise
             if held is not None:
                 self._upload_id, self._held = record.upload_id, held
@@ -131,7 +131,7 @@ class InParts(Sent):
             self._upload_id = self.exchange.ask(request, lambda _, text: multipart.created(text), open_body(b""))
         except (TransportError, InvalidResponse) as error:
             if isinstance(error, InvalidResponse) or error.cause in _ARRIVED:
-                _add_hint(error, "An upload without parts may be left in the store: its id was in the lost answer.")
+                error.add_hint("An upload without parts may be left in the store: its id was in the lost answer.")
             raise
         if record is not None:
             record.write(self._upload_id, self._part_size)
@@ -160,10 +160,9 @@ class InParts(Sent):
     def _send(self, piece: Piece) -> None:
         """Send one part, unless the store has it."""
         number, body = piece
-        names = [name for name in (self.checksum, "sha256" if self.exchange.sign_payload else None) if name]
         held = self._held.get(number)
         try:
-            made = dict(body.digests(*names))
+            made = self.digests(body)
             if held is None or not self._is_held(held, body):
                 held = self._sent(number, body, made)
             else:
@@ -189,7 +188,7 @@ class InParts(Sent):
         return True
 
     def _sent(self, number: int, body: Body, made: Mapping[str, bytes]) -> Part:
-        header = {} if self.checksum is None else checksums.header(self.checksum, made[self.checksum])
+        header = self.header(made)
         request = multipart.part_request(self.bucket, self.key, self._upload_id, number, self.described, header)
         at = self._meter.part()
 
@@ -268,7 +267,7 @@ class InParts(Sent):
 
     def _say_kept(self, error: BaseException) -> None:
         if isinstance(error, CDNError):
-            _add_hint(error, f"The parts that were sent are kept in the store: {_GO_ON}")
+            error.add_hint(f"The parts that were sent are kept in the store: {_GO_ON}")
 
     def drop(self, record: UploadRecord) -> None:
         """Abort what an earlier run has begun: the object has come into the store in another way."""
@@ -289,13 +288,9 @@ class InParts(Sent):
         except CDNError as failure:
             if isinstance(error, CDNError) and failure.code != _GONE:
                 left = f"Its parts may be left in the store, as upload {upload_id}, until that is aborted or dropped."
-                _add_hint(error, left)
+                error.add_hint(left)
 
 
 def _is_refused(error: ResponseError) -> bool:
     """Whether these parts will never be an object: InvalidPart, EntityTooSmall and such."""
     return error.status == 400 and reason_for(error) == "other"
-
-
-def _add_hint(error: CDNError, text: str) -> None:
-    error.hint = f"{error.hint} {text}" if error.hint else text

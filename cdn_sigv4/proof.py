@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Optional, Tuple
 
     from .answers import ObjectInfo
+    from .body import Body
     from .exchange import Exchange
 
     Outcome = Tuple[ObjectInfo, Optional[str]]
@@ -49,6 +50,15 @@ class Sent:
         self.checksum = checksum
         self.etag_is_md5 = etag_is_md5
         self.size = 0
+
+    def digests(self, body: Body) -> dict[str, bytes]:
+        """The checksums of `body` that are sent and signed, made in one pass."""
+        names = [name for name in (self.checksum, "sha256" if self.exchange.sign_payload else None) if name]
+        return dict(body.digests(*names))
+
+    def header(self, made: Mapping[str, bytes]) -> dict[str, str]:
+        """The header with the checksum that is sent along, of those that were made."""
+        return {} if self.checksum is None else checksums.header(self.checksum, made[self.checksum])
 
     def evidence(self, headers: Mapping[str, str]) -> Evidence | None:
         """Name of a checksum that these headers give, what it should be and what it is; None where there is none."""

@@ -25,6 +25,7 @@ class Record:
         self._is_kept = is_kept and bool(path)
         self._file: BinaryIO | None = None
         self._jot_at = 0
+        self._boot: str | None = None
         self.is_written = False
 
     def write(self, record: Mapping[str, Any], notes: Mapping[str, Any], *, durable: bool) -> None:
@@ -39,7 +40,8 @@ class Record:
         try:
             self._file = open_ours(temporary, os.O_CREAT | os.O_EXCL, 0o600)
             self._jot_at = self._file.write(json.dumps(record).encode("ascii") + b"\n")
-            self._file.write(_jotting(notes))
+            self._boot = _boot()
+            self._file.write(self._jotting(notes))
             self._file.flush()
             if durable:
                 os.fsync(self._file.fileno())
@@ -57,9 +59,14 @@ class Record:
         if self._file is None:
             return
         try:
-            os.pwrite(self._file.fileno(), _jotting(notes), self._jot_at)
+            os.pwrite(self._file.fileno(), self._jotting(notes), self._jot_at)
         except OSError:  # no room: then less is known
             pass
+
+    def _jotting(self, notes: Mapping[str, Any]) -> bytes:
+        import json  # noqa: PLC0415 - not at import time
+
+        return json.dumps({**notes, "boot": self._boot}).encode("ascii") + b"\n"
 
     def forget(self) -> None:
         """Remove it."""
@@ -99,12 +106,6 @@ def read_record(path: str, source: str) -> dict[str, Any] | None:
     if not isinstance(record, dict) or record.get("source") != source:
         return None
     return {**record, "jotted": _jotted(rest)}
-
-
-def _jotting(notes: Mapping[str, Any]) -> bytes:
-    import json  # noqa: PLC0415 - not at import time
-
-    return json.dumps({**notes, "boot": _boot()}).encode("ascii") + b"\n"
 
 
 def has_mark(path: str, mark: bytes) -> bool:

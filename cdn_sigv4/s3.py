@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .sigv4 import Credentials
 
+XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 MAX_KEY_BYTES = 1024  # of UTF-8 (AWS, object-keys)
 MAX_PUT_BYTES = 5 << 30  # one request's body (AWS, PutObject)
 MAX_METADATA_BYTES = 2048  # names and values together (AWS, UsingMetadata; MinIO refuses more as well)
@@ -281,9 +282,8 @@ def location_constraint(region: str) -> bytes:
     """The body of CreateBucket: empty for us-east-1, which must not be named (AWS, CreateBucket)."""
     if region == "us-east-1":
         return b""
-    name = "http://s3.amazonaws.com/doc/2006-03-01/"
     inner = f"<LocationConstraint>{region}</LocationConstraint>"
-    return f'<CreateBucketConfiguration xmlns="{name}">{inner}</CreateBucketConfiguration>'.encode()
+    return f'<CreateBucketConfiguration xmlns="{XML_NAMESPACE}">{inner}</CreateBucketConfiguration>'.encode()
 
 
 def check_scope_name(what: str, name: str) -> str:

@@ -142,8 +142,7 @@ class Download:
         except OSError:  # what was noted before is true still
             return
         if isinstance(error, CDNError) and self._replacement.keep():
-            kept = f"{ranges.total(here)} bytes are kept beside the target: the next call goes on with them."
-            error.hint = f"{error.hint} {kept}" if error.hint else kept
+            error.add_hint(f"{ranges.total(here)} bytes are kept beside the target: the next call goes on with them.")
 
     def _fetched(self, file: BinaryIO) -> ObjectInfo:
         """The object whose bytes are in the file; what is damaged or was replaced meanwhile begins again, once."""
@@ -229,13 +228,12 @@ class Download:
     def _made(self, file: BinaryIO, info: ObjectInfo) -> Filling:
         proof, size = self._retrieval.proof, info.size or 0
         self._meter.again(size)
-        self._verifier = None if proof is None else checksums.Verifier(*proof)
-        is_crc = proof is not None and proof[0] == "crc32"
+        self._verifier = checksums.Verifier(*proof) if proof is not None and self._is_in_order else None
         return Filling(
             file,
             size,
-            in_order=None if is_crc else self._verifier,
-            with_crc=is_crc,
+            in_order=self._verifier,
+            with_crc=proof is not None and not self._is_in_order,
             note=self._note if size >= RESUME_LEAST and self._retrieval.can_resume else lambda: None,
             meter=self._meter,
             clock=lambda: self._exchange.monotonic(),  # noqa: PLW0108 - as it is then: it may be replaced
@@ -265,12 +263,13 @@ class Download:
         here = ranges.cut(known, min(os.fstat(file.fileno()).st_size, size))
         if ranges.total(here) == size:
             here = ranges.cut(here, size - 1)
-        if self._verifier_in_order and here:  # what comes later must come later
+        if self._is_in_order and here:  # what comes later must come later
             return here[:1] if here[0][0] == 0 else []
         return here
 
     @property
-    def _verifier_in_order(self) -> bool:
+    def _is_in_order(self) -> bool:
+        """Whether what proves the object is made of its bytes in their order; a CRC32 is combined from any pieces'."""
         return self._retrieval.proof is not None and self._retrieval.proof[0] != "crc32"
 
     def _note(self) -> None:
@@ -313,10 +312,10 @@ class Download:
         finally:
             self._helped += filling.moved
         try:
-            if self._verifier is None:
+            if first.proof is None:
                 read = lambda amount, place: read_at(file, amount, place)  # noqa: E731
                 self.verified = check_parts(self._exchange, self._request, first.info, read)
-            elif first.proof is not None and first.proof[0] == "crc32":
+            elif self._verifier is None:
                 checksums.compare("crc32", filling.crc32(), first.proof[1])
                 self.verified = "crc32"
             else:

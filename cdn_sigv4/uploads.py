@@ -41,10 +41,7 @@ class OnePut(Sent):
         s3.check_size(body.size)
         self.size = body.size
         self._body = body
-        names = [name for name in (self.checksum, "sha256" if self.exchange.sign_payload else None) if name]
-        made = body.digests(*names)
-        if self.checksum is not None:
-            self.request.headers.update(checksums.header(self.checksum, made[self.checksum]))
+        self.request.headers.update(self.header(self.digests(body)))
         return self.exchange.ask(self.request, self._stored, body, found_out=self.found_out)
 
     def _stored(self, answer: Answer, _: bytes) -> Outcome:
