@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +21,8 @@ import hypothesis
 import kit_tls
 import pytest
 from kit import BUCKET, FOUR, KEY, SECRET, SECRETS, StillTime
-from kit_parts import Room, made
+from kit_parts import VICTIM, Room, made
+from kit_uploads import Site, allow_small_parts
 from rawserver import MemoryStore, RawServer
 
 from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client, exchange, filling, multipart
@@ -215,6 +217,29 @@ def room(tmp_path, loopback, store):
     made_room = Room(tmp_path / "room", loopback, store)
     made_room.put(made(1))
     return made_room
+
+
+@pytest.fixture
+def small_parts(monkeypatch, store):
+    """Let parts be small ones, for client and store."""
+    allow_small_parts(monkeypatch, store)
+
+
+@pytest.fixture
+def site(tmp_path, loopback, store, small_parts):
+    """A file, a folder for its record, and a store that takes small parts."""
+    return Site(tmp_path, loopback, store)
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file elsewhere that no transfer may touch."""
+    path = tmp_path / "victim"
+    path.write_bytes(VICTIM)
+    path.chmod(0o640)
+    yield path
+    assert path.read_bytes() == VICTIM
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 SIZE = RESUME_LEAST + 12_345  # bytes: a part of it is kept, and nothing fits a block by luck
 OLD = b"old"
+VICTIM = b"precious"
 NOBODY = 65534
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 BOOT = BOOT_ID.read_text("ascii").strip() if BOOT_ID.exists() else None

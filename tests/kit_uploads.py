@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 import re
 import socket
@@ -202,3 +203,40 @@ class Site:
         """The record's file."""
         (found,) = self.state.glob(".cdn-*.json")
         return found
+
+
+def went_on(*missing):
+    """The names of the requests of a run that sends these parts of an upload that was begun before."""
+    return ["list", *parts_of(*missing), "complete"]
+
+
+def from_the_beginning(site):
+    """Demand that the next run sends everything, in an upload of its own; what it cannot know of may be left."""
+    before = len(site.server.requests)
+    site.upload()
+    requests = names(site.server.requests[before:])
+    assert requests[-len(ALL) :] == ALL
+    assert site.store.objects[BUCKET, b"key"].body == site.path.read_bytes()
+    return requests
+
+
+def nothing_left(store):
+    """Demand that neither an object nor an upload is there."""
+    assert store.objects == {}
+    assert store.uploads == {}
+
+
+def blocks(size=PART):
+    """The data as an iterable of blocks."""
+    return (DATA[start : start + size] for start in range(0, SIZE, size))
+
+
+def said_by(site):
+    """The record's fields."""
+    return json.loads(site.record.read_text("ascii").partition("\n")[0])
+
+
+def stored(store, key=b"key"):
+    """The object that came of it; nothing else may be left."""
+    assert store.uploads == {}
+    return store.objects[BUCKET, key]

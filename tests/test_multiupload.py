@@ -14,22 +14,14 @@ import tracemalloc
 import pytest
 from kit import BUCKET, judged, only
 from kit_parts import MIB, forking
-from kit_uploads import ALL, DATA, NUMBERS, PART, SIZE, allow_small_parts, client_for, name_of, names, put, sink
+from kit_uploads import ALL, DATA, NUMBERS, PART, SIZE, client_for, name_of, names, put, sink, stored
 
 from cdn_sigv4 import IntegrityError, multipart
 
 HALF = PART // 2
 
 
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch, store):
-    allow_small_parts(monkeypatch, store)
-
-
-def stored(store, key=b"key"):
-    """The object that came of it; nothing else may be left."""
-    assert store.uploads == {}
-    return store.objects[BUCKET, key]
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 def text_of(value):

@@ -3,8 +3,6 @@
 The store in memory holds the open uploads; after each failure there must be none, and no object.
 """
 
-import re
-
 import pytest
 from kit import BUCKET
 from kit_uploads import (
@@ -15,10 +13,11 @@ from kit_uploads import (
     PART,
     SIZE,
     Link,
-    allow_small_parts,
+    blocks,
     client_for,
     name_of,
     names,
+    nothing_left,
     put,
 )
 from rawserver import Answer
@@ -36,22 +35,9 @@ from cdn_sigv4 import (
 
 RESET = Answer(reset=True)
 BUSY = Answer(503, body=b"<Error><Code>SlowDown</Code></Error>")
-ETAG = re.compile(b"<ETag>.*?</ETag>")
 
 
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch, store):
-    allow_small_parts(monkeypatch, store)
-
-
-def nothing_left(store):
-    """Demand that neither an object nor an upload is there."""
-    assert store.objects == {}
-    assert store.uploads == {}
-
-
-def blocks(size=PART):
-    return (DATA[start : start + size] for start in range(0, SIZE, size))
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 # -- the store

@@ -5,7 +5,6 @@ After each there is no upload left in the store to be paid for.
 
 import hashlib
 import os
-import re
 import signal
 import threading
 
@@ -18,8 +17,9 @@ from kit_uploads import (
     PART,
     SIZE,
     Link,
-    allow_small_parts,
+    blocks,
     names,
+    nothing_left,
     put,
 )
 from rawserver import Answer
@@ -29,20 +29,7 @@ from cdn_sigv4 import (
     multipart,
 )
 
-RESET = Answer(reset=True)
-BUSY = Answer(503, body=b"<Error><Code>SlowDown</Code></Error>")
-ETAG = re.compile(b"<ETag>.*?</ETag>")
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch, store):
-    allow_small_parts(monkeypatch, store)
-
-
-def nothing_left(store):
-    """Demand that neither an object nor an upload is there."""
-    assert store.objects == {}
-    assert store.uploads == {}
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 class Careful(Link):
@@ -53,10 +40,6 @@ class Careful(Link):
         if signed in (None, hashlib.sha256(request.body).hexdigest()):
             return super().__call__(request)
         return Answer(400, body=b"<Error><Code>XAmzContentSHA256Mismatch</Code></Error>")
-
-
-def blocks(size=PART):
-    return (DATA[start : start + size] for start in range(0, SIZE, size))
 
 
 # -- the source

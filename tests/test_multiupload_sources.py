@@ -16,21 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import BUCKET, SECRETS
 from kit_parts import MIB, made
-from kit_uploads import DATA, PART, SIZE, allow_small_parts, client_for, put
+from kit_uploads import DATA, PART, SIZE, allow_small_parts, client_for, put, stored
 from rawserver import MemoryStore, RawServer
 
 HALF = PART // 2
 
 
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch, store):
-    allow_small_parts(monkeypatch, store)
-
-
-def stored(store, key=b"key"):
-    """The object that came of it; nothing else may be left."""
-    assert store.uploads == {}
-    return store.objects[BUCKET, key]
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 def from_file(path, start=0, **options):

@@ -9,7 +9,6 @@ nor be stopped by what stands in its part's place.
 
 import errno
 import os
-import stat
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,18 +23,6 @@ from cdn_sigv4.files import Replacement
 
 pytestmark = pytest.mark.skipif(parts.fcntl is None, reason="parts that are gone on with need flock")
 root_only = pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
-VICTIM = b"precious"
-
-
-@pytest.fixture
-def victim(tmp_path):
-    """A file elsewhere that no download may touch."""
-    path = tmp_path / "victim"
-    path.write_bytes(VICTIM)
-    path.chmod(0o640)
-    yield path
-    assert path.read_bytes() == VICTIM
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 # -- held

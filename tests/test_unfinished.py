@@ -20,9 +20,7 @@ from kit_uploads import (
     PART,
     SIZE,
     Link,
-    Site,
-    allow_small_parts,
-    parts_of,
+    went_on,
 )
 from rawserver import Answer
 
@@ -33,18 +31,6 @@ pytestmark = [
     pytest.mark.skipif(parts.fcntl is None, reason="uploads that are gone on with need flock"),
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
-
-
-@pytest.fixture
-def site(tmp_path, loopback, store, monkeypatch):
-    """A file, a folder for its record, and a store that takes small parts."""
-    allow_small_parts(monkeypatch, store)
-    return Site(tmp_path, loopback, store)
-
-
-def went_on(*missing):
-    """The names of the requests of a run that sends these parts of an upload that was begun before."""
-    return ["list", *parts_of(*missing), "complete"]
 
 
 # -- going on

@@ -1,7 +1,6 @@
 """The record of an unfinished upload: where it lies, what it says, what is done where there is no room, and its age."""
 
 import errno
-import json
 import os
 import stat
 import time
@@ -17,12 +16,11 @@ from kit_uploads import (
     PART,
     SIZE,
     Link,
-    Site,
-    allow_small_parts,
     client_for,
-    names,
+    from_the_beginning,
     parts_of,
     put,
+    said_by,
 )
 from rawserver import Answer
 
@@ -32,32 +30,8 @@ pytestmark = [
     pytest.mark.skipif(parts.fcntl is None, reason="uploads that are gone on with need flock"),
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
-root_only = pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
 DAY = 24 * 3600
-VICTIM = b"precious"
 ON = ["list", *parts_of(4, 5, 6), "complete"]
-
-
-@pytest.fixture
-def site(tmp_path, loopback, store, monkeypatch):
-    """A file, a folder for its record, and a store that takes small parts."""
-    allow_small_parts(monkeypatch, store)
-    return Site(tmp_path, loopback, store)
-
-
-def from_the_beginning(site):
-    """Demand that the next run sends everything, in an upload of its own; what it cannot know of may be left."""
-    before = len(site.server.requests)
-    site.upload()
-    requests = names(site.server.requests[before:])
-    assert requests[-len(ALL) :] == ALL
-    assert site.store.objects[BUCKET, b"key"].body == site.path.read_bytes()
-    return requests
-
-
-def said_by(site):
-    """The record's fields."""
-    return json.loads(site.record.read_text("ascii").partition("\n")[0])
 
 
 # -- what it is

@@ -6,7 +6,6 @@ Whatever stands in the folder, the upload ends well.
 import json
 import os
 import pathlib
-import stat
 import tempfile
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import BUCKET, LONG, SECRETS
 from kit_parts import IS_ROOT, NOBODY, ended, forking, start_child
-from kit_uploads import ALL, DATA, Site, allow_small_parts, names, parts_of
+from kit_uploads import ALL, DATA, Site, allow_small_parts, from_the_beginning, parts_of, said_by
 from rawserver import MemoryStore, RawServer
 
 from cdn_sigv4 import parts
@@ -24,42 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
 root_only = pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
-DAY = 24 * 3600
-VICTIM = b"precious"
 ON = ["list", *parts_of(4, 5, 6), "complete"]
-
-
-@pytest.fixture
-def site(tmp_path, loopback, store, monkeypatch):
-    """A file, a folder for its record, and a store that takes small parts."""
-    allow_small_parts(monkeypatch, store)
-    return Site(tmp_path, loopback, store)
-
-
-@pytest.fixture
-def victim(tmp_path):
-    """A file elsewhere that no upload may touch."""
-    path = tmp_path / "victim"
-    path.write_bytes(VICTIM)
-    path.chmod(0o640)
-    yield path
-    assert path.read_bytes() == VICTIM
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-
-
-def from_the_beginning(site):
-    """Demand that the next run sends everything, in an upload of its own; what it cannot know of may be left."""
-    before = len(site.server.requests)
-    site.upload()
-    requests = names(site.server.requests[before:])
-    assert requests[-len(ALL) :] == ALL
-    assert site.store.objects[BUCKET, b"key"].body == site.path.read_bytes()
-    return requests
-
-
-def said_by(site):
-    """The record's fields."""
-    return json.loads(site.record.read_text("ascii").partition("\n")[0])
 
 
 # -- damaged
