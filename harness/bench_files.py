@@ -12,6 +12,7 @@ from typing import Iterator, NamedTuple
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where it lies is taken from it; the folder in it is a fresh one
 MOUNTS = Path("/proc/mounts")
+MEMINFO = Path("/proc/meminfo")
 BLOCK = 1 << 20  # bytes
 FILES = 4  # big files that may lie in a folder at once, and some room
 
@@ -30,9 +31,23 @@ def folder(size: int, *, in_memory: bool) -> Iterator[Path]:
 
     In memory the rates are those of the clients and the server, not the disk's.
     """
-    is_roomy = in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > FILES * size
-    with tempfile.TemporaryDirectory(prefix="cdn-sigv4-bench-", dir=MEMORY if is_roomy else None) as name:
+    where = MEMORY if in_memory and has_room(FILES * size) else None
+    with tempfile.TemporaryDirectory(prefix="cdn-sigv4-bench-", dir=where) as name:
         yield Path(name)
+
+
+def has_room(size: int) -> bool:
+    """Whether so many bytes find room in memory: its file system may be promised more than there is."""
+    return MEMORY.is_dir() and min(shutil.disk_usage(MEMORY).free, available()) > size
+
+
+def available() -> int:
+    """Bytes of memory that nobody needs, as Linux says; elsewhere, 0."""
+    try:
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 def new_source(path: Path, size: int) -> Source:

@@ -1,18 +1,21 @@
-"""What the benchmark is made of: a job is a name, a peer and a function; jobs run in rounds, the peers taking turns.
+"""What the benchmark is made of: a job is a kind, a peer and a function; jobs run in rounds, the peers taking turns.
 
 What is measured hangs on what else the machine does meanwhile. So all peers do a job in each round, one right after the
-other, and each round another one of them is first: a slow minute, or what the one before has left in the caches, then
-meets all of them.
+other, and in each round in another order: a slow minute, or what the one before has left in the caches, then meets all
+of them.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Sequence
 
-OURS = "cdn_sigv4"  # this package's name among the peers
-Figures = Dict[str, float]  # by their units, as "MB/s"; the first of them is the one that a job is about
+OURS, BOTO3, MINIO, OBSTORE, REQUESTS = "cdn_sigv4", "boto3", "minio-py", "obstore", "requests + aws4auth"
+PEERS = (OURS, BOTO3, MINIO, OBSTORE, REQUESTS)
+SEED = 1  # of the orders, so that two runs have the same ones
+Figures = Dict[str, float]  # by their units, as "MB/s"
 
 
 class WrongError(Exception):
@@ -20,10 +23,20 @@ class WrongError(Exception):
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What is done and measured: its name for --only, its text for the tables, and the figure that it is about."""
+
+    name: str
+    text: str
+    figure: str
+    more_is_better: bool = True
+
+
+@dataclass(frozen=True)
 class Job:
     """`function` does the job once, has a look at what came of it, and returns the figures."""
 
-    name: str
+    kind: Kind
     peer: str
     function: Callable[[], Figures]
 
@@ -32,20 +45,20 @@ class Job:
 class Series:
     """What one peer's job came to, round by round; `wrong` says why it was given up."""
 
-    name: str
+    kind: Kind
     peer: str
     rounds: list[Figures] = field(default_factory=list)
     wrong: str | None = None
 
-    def values(self, figure: str) -> list[float]:
-        """One figure of each round."""
-        return [each[figure] for each in self.rounds]
+    def values(self, figure: str | None = None) -> list[float]:
+        """One figure of each round, by default the one that it is about."""
+        return [each[figure or self.kind.figure] for each in self.rounds]
 
-    def median(self, figure: str) -> float:
+    def median(self, figure: str | None = None) -> float:
         """The one in the middle of the rounds."""
         return statistics.median(self.values(figure))
 
-    def spread(self, figure: str) -> tuple[float, float]:
+    def spread(self, figure: str | None = None) -> tuple[float, float]:
         """The least and the most of the rounds."""
         values = self.values(figure)
         return min(values), max(values)
@@ -53,23 +66,26 @@ class Series:
 
 def run_rounds(jobs: Sequence[Job], rounds: int, say: Callable[[str], None]) -> list[Series]:
     """Do all jobs so many times; one that was wrong is not done again."""
-    results = {(job.name, job.peer): Series(job.name, job.peer) for job in jobs}
+    results = {(job.kind, job.peer): Series(job.kind, job.peer) for job in jobs}
     for number in range(rounds):
         for job in turn(jobs, number):
-            series = results[job.name, job.peer]
+            series = results[job.kind, job.peer]
             if series.wrong is None:
                 run_once(job, series)
-                say(f"round {number + 1} of {rounds}: {job.name}, {job.peer}: {shown(series)}")
+                say(f"round {number + 1} of {rounds}: {job.kind.name}, {job.peer}: {shown(series)}")
     return list(results.values())
 
 
 def turn(jobs: Sequence[Job], number: int) -> list[Job]:
-    """The jobs of a round: by their names, and among those of one name another peer is first each time."""
+    """The jobs of a round: by their kinds, and those of one kind in an order that is this round's.
+
+    Drawn at random, not only begun with another one each time: then each peer would always follow the same one.
+    """
     ordered = []
-    for name in dict.fromkeys(job.name for job in jobs):
-        named = [job for job in jobs if job.name == name]
-        first = number % len(named)
-        ordered += named[first:] + named[:first]
+    for kind in dict.fromkeys(job.kind for job in jobs):
+        same = [job for job in jobs if job.kind == kind]
+        random.Random(f"{SEED} {number} {kind.name}").shuffle(same)  # noqa: S311 - no secret
+        ordered += same
     return ordered
 
 
@@ -86,3 +102,9 @@ def shown(series: Series) -> str:
     if series.wrong is not None:
         return f"WRONG: {series.wrong}"
     return ", ".join(f"{value:,.4g} {unit}" for unit, value in series.rounds[-1].items())
+
+
+def must_be(held: bool, claim: str) -> None:
+    """Raise the claim where it does not hold."""
+    if not held:
+        raise WrongError(claim)

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from . import bench_peers
-from .bench_big import must_be
 from .bench_files import Source, digest_of
-from .bench_jobs import OURS, Figures, Job
+from .bench_jobs import OURS, Figures, Job, Kind, must_be
 from .bench_peers import Told
 from .bench_relay import Relay
 from .bench_store import Judge, Store
 
-GET, PUT = "kill-get", "kill-put"
-NAMES = (GET, PUT)
 KILLS = 10
 SEED = 1
 WIRE = "MiB over the wire"
+GET = Kind("kill-get", f"1 GiB down, killed {KILLS} times", WIRE, more_is_better=False)
+PUT = Kind("kill-put", f"1 GiB up, killed {KILLS} times", WIRE, more_is_better=False)
+KINDS = (GET, PUT)
 ALLOWED = "MiB allowed"
 OWN = "MiB in that run by its own count"
 LOST_DOWN = (1 << 30) // 10  # bytes that ten killed downloads may cost: a tenth of 1 GiB, whatever the size
@@ -42,9 +42,9 @@ class Killer:
         self._part_size = min(16 << 20, source.size // 8)
 
     def jobs(self, wanted: set[str]) -> list[Job]:
-        """Those that are wanted. Neither boto3 nor minio-py goes on where it was killed."""
+        """Those that are wanted. None of the other clients goes on where it was killed."""
         functions = {GET: self._get, PUT: self._put}
-        return [Job(name, OURS, function) for name, function in functions.items() if name in wanted]
+        return [Job(kind, OURS, function) for kind, function in functions.items() if kind.name in wanted]
 
     def _get(self) -> Figures:
         source, folder, key = self._source, self._folder / "down", "bench/killed"

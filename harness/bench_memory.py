@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Dict, Iterator
 
 from . import bench_peers
-from .bench_big import must_be
 from .bench_files import Source, digest_of
-from .bench_jobs import OURS, Figures, Job
+from .bench_jobs import OURS, Figures, Job, Kind, must_be
 from .bench_peers import Client
 from .bench_store import Judge, Store
 
-PUT_MEMORY, PUT_FILE, GET_FILE = "peak-put-memory", "peak-put-file", "peak-get-file"
-NAMES = (PUT_MEMORY, PUT_FILE, GET_FILE)
 EXTRA = "MiB extra"
-OPERATIONS = {PUT_MEMORY: "put_memory", PUT_FILE: "put_file", GET_FILE: "get_file"}
+OPERATIONS = {
+    Kind("peak-put-memory", "extra memory of the largest, up from memory", EXTRA, more_is_better=False): "put_memory",
+    Kind("peak-put-file", "extra memory of the largest, up from a file", EXTRA, more_is_better=False): "put_file",
+    Kind("peak-get-file", "extra memory of the largest, down to a file", EXTRA, more_is_better=False): "get_file",
+}
+KINDS = tuple(OPERATIONS)
 OBJECT = "bench/peak"
 RESET_PEAK = b"5"  # man 5 proc, /proc/pid/clear_refs
 Pages = Dict[str, int]  # KiB by their names in /proc/pid/status
@@ -48,14 +50,14 @@ class Weigher:
 
     def jobs(self, wanted: set[str]) -> list[Job]:
         """Those that are wanted, for each client."""
-        if GET_FILE in wanted:
+        if any(OPERATIONS[kind] == "get_file" for kind in KINDS if kind.name in wanted):
             with self._client(OURS) as client:
                 client.do("put_file", key=OBJECT, path=str(self._source.path))
         return [
-            Job(name, peer, lambda peer=peer, name=name: self._weighed(peer, name))  # type: ignore[misc]
-            for name in NAMES
-            if name in wanted
-            for peer in bench_peers.PEERS
+            Job(kind, peer, lambda peer=peer, kind=kind: self._weighed(peer, OPERATIONS[kind]))  # type: ignore[misc]
+            for kind in KINDS
+            if kind.name in wanted
+            for peer in bench_peers.installed()
         ]
 
     @contextlib.contextmanager
@@ -63,19 +65,19 @@ class Weigher:
         with bench_peers.client(peer, self._store, self._home) as client:
             yield client
 
-    def _weighed(self, peer: str, name: str) -> Figures:
-        target = self._folder / "target"
-        key = OBJECT if name == GET_FILE else "bench/peak-up"
+    def _weighed(self, peer: str, operation: str) -> Figures:
+        target, is_get = self._folder / "target", operation == "get_file"
+        key = OBJECT if is_get else "bench/peak-up"
         order = {"key": key}
-        if name != PUT_MEMORY:
-            order["path"] = str(target if name == GET_FILE else self._source.path)
+        if operation != "put_memory":
+            order["path"] = str(target if is_get else self._source.path)
         with self._client(peer) as client:
-            if name == PUT_MEMORY:
+            if operation == "put_memory":
                 client.do("load", path=str(self._source.path))
             with watched(client.pid) as watch:
-                told = client.do(OPERATIONS[name], meanwhile=watch.look, **order)
+                told = client.do(operation, meanwhile=watch.look, **order)
                 figures = watch.figures()
-        if name == GET_FILE:
+        if is_get:
             found = digest_of(target)
             target.unlink()
         else:

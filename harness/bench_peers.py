@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import json
 import select
 import sys
@@ -11,16 +12,24 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
-from .bench_jobs import OURS, WrongError
+from .bench_jobs import BOTO3, MINIO, OBSTORE, OURS, PEERS, REQUESTS, WrongError
 from .bench_store import Store
 from .environment import ROOT
 from .processes import Child, bare_environment, running
 
-PEERS = (OURS, "boto3", "minio-py")
-PACKAGES = ("cdn-sigv4", "requests", "urllib3", "boto3", "botocore", "s3transfer", "awscrt", "minio")
+MODULES = {OURS: "cdn_sigv4", BOTO3: "boto3", MINIO: "minio", OBSTORE: "obstore", REQUESTS: "requests_aws4auth"}
+PACKAGES = (
+    *("cdn-sigv4", "requests", "urllib3", "boto3", "botocore", "s3transfer", "awscrt", "minio", "obstore"),
+    "requests-aws4auth",
+)
 SECONDS = 300.0  # that an operation may take: 1 GiB at 4 MB/s
 TICK = 0.5  # seconds between two looks whether an operation is over, where nobody wants to look in between
 Told = Dict[str, Any]
+
+
+def installed() -> list[str]:
+    """Those of the peers that are here: obstore has no version for every Python."""
+    return [peer for peer in PEERS if importlib.util.find_spec(MODULES[peer]) is not None]
 
 
 def versions() -> dict[str, str]:

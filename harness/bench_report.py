@@ -1,201 +1,172 @@
-"""What the benchmark found, as Markdown for people and JSON for programs, and which demands hold."""
+"""What the benchmark found: as Markdown for people, JSON for programs, and a plot."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
-from . import bench_big, bench_kills, bench_memory
-from .bench_jobs import OURS, Series
+from . import bench_big, bench_cold, bench_footprint, bench_free, bench_kills, bench_memory, bench_plot, bench_small
+from .bench_claims import claims
+from .bench_jobs import OURS, PEERS, Kind, Series
+from .bench_results import Results, number
 from .environment import ROOT
 
-# Job, peer, and how many times its rate ours has to be at least.
-RATES = (
-    (bench_big.PUT_MEMORY, "boto3", 1.25),
-    (bench_big.PUT_FILE, "boto3", 1.25),
-    (bench_big.GET_FILE, "boto3", 1.6),
-    (bench_big.GET_FILE, "minio-py", 0.8),
+
+class Table(NamedTuple):
+    """Kinds in rows, peers in columns; `figure` is another one than that which the kinds are about."""
+
+    title: str
+    kinds: Sequence[Kind]
+    figure: str | None = None
+    note: str = ""
+
+
+BIG = tuple(kind for size in bench_big.SIZES for kind in bench_big.kinds(size))
+FREE_BIG = tuple(kind for size in bench_big.SIZES for kind in bench_big.kinds(size, "free-"))
+GETS = tuple(kind for kind in (*BIG, *FREE_BIG) if "get-file" in kind.name)
+TIMES = "In brackets: so many times better than that is cdn_sigv4."
+HOW_SMALL = (
+    "Up: boto3's upload_fileobj (beside its put_object), the others' put. To a file: download_file of cdn_sigv4 (with"
+    " durable=False, where not said otherwise) and boto3, fget_object of minio-py; obstore's and requests' answers are"
+    " written beside the target, and moved there. Durable: cdn_sigv4's durable=True, around the others fsync of the"
+    " file and of its folder by hand."
 )
-MEMORY = 16.0  # MiB at most
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One demand, and what was measured."""
-
-    text: str
-    measured: str
-    held: bool
-
-    def line(self) -> str:
-        """As it is printed."""
-        return f"{'holds' if self.held else 'DOES NOT HOLD'}: {self.text}: {self.measured}"
+TABLES = (
+    Table("Small requests, a second", bench_small.KINDS, note=f"{HOW_SMALL} {TIMES}"),
+    Table("The client's processor time for one of them, microseconds", bench_small.KINDS, bench_small.CPU),
+    Table("The same on the nearly free server, microseconds", bench_small.FREE_KINDS, note=TIMES),
+    Table("Its requests a second", bench_small.FREE_KINDS, bench_small.RATE),
+    Table("Its own processor time for one of them, microseconds", bench_small.FREE_KINDS, bench_free.SERVER),
+    Table("Large files, MB/s", BIG, note=f"cdn_sigv4 has verified what it downloads, the others do not. {TIMES}"),
+    Table("On the nearly free server, MB/s", FREE_BIG, note=TIMES),
+    Table(
+        "Down to a file with a CRC32 of it made by hand afterwards, where the client does not, MB/s",
+        GETS,
+        bench_big.CHECKED,
+    ),
+    Table("Processor seconds of large files", (*BIG, *FREE_BIG), bench_big.CPU),
+    Table("Fresh processes, ms", bench_cold.KINDS, note=TIMES),
+    Table("Peak of memory of an import, MiB", (bench_cold.IMPORT,), bench_cold.MEMORY),
+    Table("Signing, microseconds", (bench_free.SIGNING,)),
+    Table("Sizes, KiB", bench_footprint.KINDS),
+    Table("Peaks of memory over what the client has at rest, MiB", bench_memory.KINDS),
+    Table("Killed and run again, MiB over the wire", bench_kills.KINDS),
+)
 
 
 class Report:
     """All results of one run; `facts` say where and with what it was made, and are shown in their order."""
 
-    def __init__(self, facts: dict[str, str], results: Sequence[Series]) -> None:
+    def __init__(self, facts: dict[str, str], all_series: Sequence[Series]) -> None:
         self._facts = facts
-        self._results = results
-        self._by_name = {(series.name, series.peer): series for series in results}
+        self.results = Results(all_series)
+        self.claims = claims(self.results)
 
     @property
-    def wrong(self) -> list[str]:
-        """What failed, or was not right."""
-        return [f"{each.name}, {each.peer}: {each.wrong}" for each in self._results if each.wrong is not None]
-
-    def claims(self) -> list[Claim]:
-        """The demands about what was measured in this run."""
-        return [*self._rate_claims(), *self._memory_claims(), *self._kill_claims()]
+    def is_good(self) -> bool:
+        """Whether nothing was wrong and all demands hold."""
+        return not self.results.wrong and all(claim.held for claim in self.claims)
 
     def summary(self) -> list[str]:
         """The last lines that are printed."""
-        rates = [self._rate_line(name) for name in bench_big.NAMES if self._good(name, OURS) is not None]
-        wrong = [f"WRONG: {each}" for each in self.wrong]
-        return [*rates, *(claim.line() for claim in self.claims()), *wrong]
+        return [*(claim.line() for claim in self.claims), *(f"WRONG: {each}" for each in self.results.wrong)]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write both files; where they are."""
+        """Write the files; where they are."""
         folder.mkdir(parents=True, exist_ok=True)
-        markdown, data = folder / "bench.md", folder / "bench.json"
+        markdown, data, plot = folder / "bench.md", folder / "bench.json", folder / "bench.svg"
         markdown.write_text(self.markdown(), encoding="utf-8")
         data.write_text(json.dumps(self.data(), indent=1) + "\n", encoding="utf-8")
-        return [markdown, data]
+        written = [markdown, data]
+        if bench_plot.draw(bench_plot.rows(self.results), self._caption(), plot):
+            written.append(plot)
+        return written
 
     def data(self) -> dict[str, Any]:
         """All figures of all rounds."""
         return {
             "facts": self._facts,
             "results": [
-                {"job": each.name, "peer": each.peer, "rounds": each.rounds, "wrong": each.wrong}
-                for each in self._results
+                {"job": each.kind.name, "peer": each.peer, "rounds": each.rounds, "wrong": each.wrong}
+                for each in self.results.all
             ],
-            "claims": [{"text": each.text, "measured": each.measured, "held": each.held} for each in self.claims()],
+            "claims": [claim._asdict() for claim in self.claims],
         }
 
     def markdown(self) -> str:
         """The tables, and what they were made with."""
-        parts = [
-            "# cdn_sigv4 beside other clients: big files",
-            "\n".join(f"- {k}: {v}" for k, v in self._facts.items()),
-        ]
-        rates = [row for name in bench_big.NAMES for row in self._rate_rows(name)]
-        parts += section(
-            "Rates (medians, and from the least to the most)",
-            ("job", "peer", "MB/s", "spread", "CPU s", "cdn_sigv4 is so many times it"),
-            rates,
-        )
-        for title, names in (
-            ("Memory (the worst of the rounds)", bench_memory.NAMES),
-            ("Killed and run again", bench_kills.NAMES),
-        ):
-            worst = [
-                (each.name, each.peer, {unit: each.spread(unit)[1] for unit in each.rounds[0]})
-                for each in self._results
-                if each.name in names and each.rounds
-            ]
-            units = tuple(worst[0][2]) if worst else ()
-            rows = [(name, peer, *(f"{value:,.1f}" for value in found.values())) for name, peer, found in worst]
-            parts += section(title, ("job", "peer", *units), rows)
-        lines = [*(claim.line() for claim in self.claims()), *(f"WRONG: {each}" for each in self.wrong)]
+        parts = ["# cdn_sigv4 beside other clients", "\n".join(f"- {k}: {v}" for k, v in self._facts.items())]
+        parts.append("Medians of the rounds; the spread is in the last table.")
+        parts += [part for table in TABLES for part in self._table(table)]
+        lines = self.summary()
         parts += ["## Demands", "\n".join(f"- {line}" for line in lines)] if lines else []
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join([*parts, *self._all_rows()]) + "\n"
 
-    def _good(self, name: str, peer: str) -> Series | None:
-        """A series all of whose rounds were right."""
-        series = self._by_name.get((name, peer))
-        return series if series is not None and series.wrong is None and series.rounds else None
+    def _caption(self) -> str:
+        return f"{self._facts.get('processor', '')}, {self._facts.get('made', '')}"
 
-    def _ratio(self, name: str, peer: str) -> tuple[float, float, float] | None:
-        """Our rate over a peer's: of the medians, and the least and the most of what the rounds had."""
-        ours, other = self._good(name, OURS), self._good(name, peer)
-        if ours is None or other is None:
-            return None
-        rate = bench_big.RATE
-        each = [mine / theirs for mine, theirs in zip(ours.values(rate), other.values(rate))]
-        return ours.median(rate) / other.median(rate), min(each), max(each)
+    def _table(self, table: Table) -> list[str]:
+        found = {kind: {each.peer: each for each in self.results.of(kind.name)} for kind in table.kinds}
+        present = {peer for by_peer in found.values() for peer in by_peer}
+        columns = [peer for peer in PEERS if peer in present] + sorted(present - set(PEERS))
+        rows = [
+            (kind.text, *(self._cell(table, by_peer.get(peer)) for peer in columns))
+            for kind, by_peer in found.items()
+            if any(table.figure is None or table.figure in each.rounds[0] for each in by_peer.values())
+        ]
+        return section(table.title, ("", *columns), rows, table.note)
 
-    def _rate_line(self, name: str) -> str:
-        series = self._by_name[name, OURS]
-        ratios = [(peer, self._ratio(name, peer)) for other, peer in self._by_name if other == name and peer != OURS]
-        shown = [f"{ratio[0]:.2f} x {peer}" for peer, ratio in ratios if ratio is not None]
-        return ", ".join([f"{name}: {series.median(bench_big.RATE):,.0f} MB/s", *shown])
+    def _cell(self, table: Table, series: Series | None) -> str:
+        if series is None or (table.figure is not None and table.figure not in series.rounds[0]):
+            return ""
+        text = number(series.median(table.figure))
+        times = self.results.advantage(series.kind.name, series.peer) if table.note and series.peer != OURS else None
+        return text if times is None else f"{text} ({number(times.value)})"
 
-    def _rate_rows(self, name: str) -> list[tuple[str, ...]]:
-        rows: list[tuple[str, ...]] = []
-        for series in self._results:
-            if series.name == name and series.rounds:
-                least, most = series.spread(bench_big.RATE)
-                ratio = None if series.peer == OURS else self._ratio(name, series.peer)
-                rows.append(
-                    (
-                        name,
-                        series.peer,
-                        f"{series.median(bench_big.RATE):,.0f}",
-                        f"{least:,.0f} to {most:,.0f}",
-                        f"{series.median('CPU s'):.2f}",
-                        "" if ratio is None else f"{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})",
-                    )
-                )
-        return rows
-
-    def _rate_claims(self) -> list[Claim]:
-        found = []
-        for name, peer, demand in RATES:
-            ratio = self._ratio(name, peer)
-            if ratio is not None:
-                measured = f"{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})"
-                found.append(Claim(f"{name} at least {demand} x {peer}", measured, ratio[0] >= demand))
-        return found
-
-    def _memory_claims(self) -> list[Claim]:
-        found = []
-        for name in bench_memory.NAMES:
-            series = self._good(name, OURS)
-            if series is not None:
-                most = series.spread(bench_memory.EXTRA)[1]
-                found.append(Claim(f"{name} at most {MEMORY:.0f} MiB extra", f"{most:.1f} MiB", most <= MEMORY))
-        return found
-
-    def _kill_claims(self) -> list[Claim]:
-        found = []
-        for name in bench_kills.NAMES:
-            series = self._good(name, OURS)
-            if series is not None:
-                wire, allowed = series.median(bench_kills.WIRE), series.median(bench_kills.ALLOWED)
-                text = f"{name} at most {allowed:,.0f} MiB over the wire, with {bench_kills.KILLS} kills"
-                found.append(Claim(text, f"{wire:,.1f} MiB", wire <= allowed))
-        return found
+    def _all_rows(self) -> list[str]:
+        rows = []
+        for series in self.results.all:
+            if series.wrong is None and series.rounds:
+                least, most = series.spread()
+                times = None if series.peer == OURS else self.results.advantage(series.kind.name, series.peer)
+                values = f"{number(series.median())} {series.kind.figure}", f"{number(least)} to {number(most)}"
+                rows.append((series.kind.name, series.peer, *values, str(times or "")))
+        headings = ("job", "peer", "median", "from the least to the most", "cdn_sigv4 is so many times better")
+        return section("All of them, by the names that `--only` takes", headings, rows)
 
 
-def section(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A heading and a table; nothing where there are no rows."""
+def section(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> list[str]:
+    """A heading, a note and a table; nothing where there are no rows."""
     if not rows:
         return []
     lines = [headings, ["---"] * len(headings), *rows]
-    return [f"## {title}", "\n".join("| " + " | ".join(cells) + " |" for cells in lines)]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return [f"## {title}", *([note] if note else []), table]
 
 
 def machine() -> dict[str, str]:
     """What the figures hang on besides the clients."""
-    cpu = platform.processor() or platform.machine()
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
     return {
         "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "commit": commit(),
         "system": f"{platform.system()} {platform.release()}",
-        "processor": cpu,
+        "processor": processor(),
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
     }
+
+
+def processor(path: Path = Path("/proc/cpuinfo")) -> str:
+    """Its name, and how many there are of it."""
+    name = platform.processor() or platform.machine()
+    if path.exists():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{os.cpu_count()} cores of {name}"
 
 
 def commit() -> str:

@@ -1,7 +1,7 @@
-"""Makes `.venv` in the repository's root with what the demo or the test suite needs.
+"""Makes `.venv` in the repository's root with what the demo or the test suite needs, `.venv-bench` for the benchmark.
 
 Standard library only, because it runs on a bare Python; a Python which is too old must be able to read it too, in
-order to say so. Run again it costs a few milliseconds: a stamp inside `.venv` holds a hash of everything the
+order to say so. Run again it costs a few milliseconds: a stamp inside the environment holds a hash of everything the
 installation depends on. `enter` runs the calling script again with the environment's Python.
 """
 
@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import Dict, List
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
-STAMP = VENV / "cdn-sigv4-stamp.json"
+STAMP = "cdn-sigv4-stamp.json"
 
-# A later set contains the earlier ones.
-REQUIREMENTS = {"demo": ROOT / "harness" / "requirements-demo.txt", "test": ROOT / "requirements-dev.txt"}
+REQUIREMENTS = {
+    "demo": ROOT / "harness" / "requirements-demo.txt",
+    "test": ROOT / "requirements-dev.txt",
+    "bench": ROOT / "harness" / "requirements-bench.txt",
+}
+# The sets of each environment; a later one contains the earlier ones. The benchmark's own keeps other clients, which
+# are as new as they come, away from what the tests are run with.
+ENVIRONMENTS = {".venv": ["demo", "test"], ".venv-bench": ["bench"]}
 LOWEST_PYTHON = (3, 8)
 PIP_LINES_SHOWN = 15
 
@@ -32,30 +36,47 @@ class SetupError(Exception):
 
 
 def enter(what: str) -> None:
-    """Return inside `.venv` only: outside of it, make it and run the calling script again with its Python."""
-    if Path(sys.prefix).resolve() == VENV:
+    """Return inside the environment of `what` only: outside of it, make it and run the script again with its Python."""
+    if Path(sys.prefix).resolve() == folder_of(what):
         return
     try:
         ensure(what)
     except SetupError as error:
         sys.exit(f"set-up failed: {error}")
     sys.stdout.flush()
-    os.execv(str(PYTHON), [str(PYTHON), *sys.argv])
+    python = str(python_of(what))
+    os.execv(python, [python, *sys.argv])
 
 
 def ensure(what: str) -> None:
-    """Make or bring up to date `.venv` with the project and the requirements named `what` ("demo" or "test")."""
+    """Make or bring up to date the environment with the project and the requirements named `what`."""
     check_python()
-    stamp = read_stamp()
-    if stamp.get("place") != place() or not PYTHON.exists():
-        make_venv()
+    path = folder_of(what) / STAMP
+    stamp = read_stamp(path)
+    if stamp.get("place") != place() or not python_of(what).exists():
+        make_venv(folder_of(what))
         stamp = {"place": place()}
-    sets = list(REQUIREMENTS)
+    sets = sets_beside(what)
     if any(stamp.get(name) == fingerprint(name) for name in sets[sets.index(what) :]):
         return
     install(what)
     stamp[what] = fingerprint(what)
-    STAMP.write_text(json.dumps(stamp), encoding="utf-8")
+    path.write_text(json.dumps(stamp), encoding="utf-8")
+
+
+def sets_beside(what: str) -> List[str]:
+    """The sets of the environment that `what` belongs to, in their order."""
+    return next(sets for sets in ENVIRONMENTS.values() if what in sets)
+
+
+def folder_of(what: str) -> Path:
+    """Where that environment lies."""
+    return ROOT / next(name for name, sets in ENVIRONMENTS.items() if what in sets)
+
+
+def python_of(what: str) -> Path:
+    """Its Python."""
+    return folder_of(what) / "bin" / "python"
 
 
 def check_python() -> None:
@@ -77,36 +98,36 @@ def place() -> str:
 def fingerprint(what: str) -> str:
     """Hash of the files which say what gets installed."""
     digest = hashlib.sha256()
-    sets = list(REQUIREMENTS)
+    sets = sets_beside(what)
     for path in [ROOT / "pyproject.toml", *(REQUIREMENTS[name] for name in sets[: sets.index(what) + 1])]:
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def read_stamp() -> Dict[str, str]:
+def read_stamp(path: Path) -> Dict[str, str]:
     """Return what was installed by an earlier run; empty when that is not known."""
     try:
-        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+        stamp = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return stamp if isinstance(stamp, dict) else {}
 
 
-def make_venv() -> None:
-    """Make a new `.venv`, instead of one that no longer fits."""
-    print(f"set-up: making .venv with Python {sys.version.split()[0]}", flush=True)
-    if VENV.exists() and any(VENV.iterdir()):
-        if not (VENV / "pyvenv.cfg").exists():
-            raise SetupError(f"{VENV} is no virtual environment; move it away")
-        shutil.rmtree(VENV)
-    run([sys.executable, "-m", "venv", str(VENV)], "making .venv")
+def make_venv(folder: Path) -> None:
+    """Make a new environment, instead of one that no longer fits."""
+    print(f"set-up: making {folder.name} with Python {sys.version.split()[0]}", flush=True)
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / "pyvenv.cfg").exists():
+            raise SetupError(f"{folder} is no virtual environment; move it away")
+        shutil.rmtree(folder)
+    run([sys.executable, "-m", "venv", str(folder)], f"making {folder.name}")
 
 
 def install(what: str) -> None:
     """Install the project (editable) and the requirements."""
     print(f"set-up: installing the project and {REQUIREMENTS[what].name}", flush=True)
     start = time.monotonic()
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python_of(what)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # An editable install from pyproject.toml needs pip 21.3; Ubuntu 20.04 and Debian 11 bring an older one.
     run([*pip, "pip>=21.3"], "pip")
     run([*pip, "--editable", str(ROOT), "--requirement", str(REQUIREMENTS[what])], "pip")
@@ -132,7 +153,7 @@ def run(command: List[str], what: str) -> None:
 
 
 def main() -> None:
-    """`python3 harness/environment.py demo|test`: only make the environment."""
+    """`python3 harness/environment.py demo|test|bench`: only make the environment."""
     asked = sys.argv[1:]
     if len(asked) != 1 or asked[0] not in REQUIREMENTS:
         sys.exit(f"usage: environment.py {'|'.join(REQUIREMENTS)}")
