@@ -115,7 +115,7 @@ def check_origin(headers: Mapping[str, str]) -> None:
 
 def is_amazonian(headers: Mapping[str, str]) -> bool:
     """Whether an answer has one of S3's own headers: nearly every store sends them, and nobody else does."""
-    return any(name.startswith("x-amz-") for name in headers)
+    return "x-amz-request-id" in headers or any(name.startswith(("x-amz-", "x-amzn-")) for name in headers)  # moto's
 
 
 def check_done(headers: Mapping[str, str], text: bytes) -> None:
@@ -244,8 +244,8 @@ def parse_time(text: str | None) -> datetime | None:
 
     The weekday is not looked at: some stores get it wrong, and nothing follows from it.
     """
-    from datetime import datetime, timedelta, timezone  # noqa: PLC0415 - not at import time
-    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415
+    from datetime import datetime, timedelta, timezone
+    from email.utils import mktime_tz, parsedate_tz
 
     if not text or len(text) > _MAX_TIME:
         return None
@@ -264,7 +264,7 @@ def parse_xml(body: bytes, expected: str) -> Element:
 
     A DOCTYPE is refused where it begins, so no entity is ever defined: https://docs.python.org/3/library/xml.html.
     """
-    from xml.etree.ElementTree import ParseError, TreeBuilder, XMLParser  # noqa: PLC0415 - not at import time
+    from xml.etree.ElementTree import ParseError, TreeBuilder, XMLParser
 
     class Builder(TreeBuilder):
         def doctype(self, *_: object) -> None:
@@ -289,7 +289,7 @@ def parse_xml(body: bytes, expected: str) -> Element:
 
 def parse_list(body: bytes) -> tuple[list[ListedObject], str | None]:
     """The entries of one list page in the order of their keys, and the token of the next page (None: the last one)."""
-    from urllib.parse import unquote_plus  # noqa: PLC0415 - not at import time
+    from urllib.parse import unquote_plus
 
     root = parse_xml(body, "ListBucketResult")
     # Keys are decoded only when the answer says that they are encoded: some stores ignore what was asked.

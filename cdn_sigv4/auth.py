@@ -6,13 +6,12 @@ shorten `//` at the beginning of a path. For S3 keys as they are, use `S3Client`
 
 from __future__ import annotations
 
-import hashlib
 import time
 
-from .body import BLOCK, can_seek
+from .body import BLOCK
+from .hashes import EMPTY_SHA256, sha256
 from .s3 import check_header, check_scope_name
 from .sigv4 import (
-    EMPTY_SHA256,
     S3_SERVICES,
     UNSIGNED_PAYLOAD,
     Credentials,
@@ -23,6 +22,7 @@ from .sigv4 import (
     sign_headers,
     uri_encode_path,
 )
+from .source import can_seek
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _text(value: str | bytes) -> str:
 
 def _canonical_url(url: str, service: str) -> tuple[str, str, str]:
     """The URL to send instead of `url`, its path, and its canonical query."""
-    from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit, urlunsplit  # noqa: PLC0415 - not at import time
+    from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit, urlunsplit
 
     parts = urlsplit(url)
     path = parts.path or "/"
@@ -138,7 +138,7 @@ def _payload_hash(request: PreparedRequest) -> str:
     if body is None:
         return EMPTY_SHA256
     if isinstance(body, (bytes, bytearray)):
-        return hashlib.sha256(body).hexdigest()
+        return sha256(body).hexdigest()
     if not (hasattr(body, "read") and can_seek(body)):
         if given:
             return given
@@ -149,7 +149,7 @@ def _payload_hash(request: PreparedRequest) -> str:
 
 
 def _file_hash(request: PreparedRequest, file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
+    digest = sha256()
     start = file.tell()
     while True:
         block = file.read(BLOCK)

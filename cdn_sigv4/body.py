@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 
 from . import checksums
 from .errors import SourceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import IO, Any, Protocol, TypeVar, Union
+    from collections.abc import Callable, Iterator
+    from typing import IO, Any, TypeVar
 
     T = TypeVar("T")
 
-    class _Buffer(Protocol):
-        def __len__(self) -> int: ...
-
-    Source = Union[bytes, bytearray, memoryview, _Buffer, IO[bytes], Iterable[Union[bytes, bytearray, memoryview]]]
 
 BLOCK = 1 << 20  # bytes per read while hashing and copying: larger blocks were no faster
-_END = object()
-SPOOL_MEMORY = 8 << 20  # bytes of an iterable that are kept in memory before a temporary file takes them
+_SENDFILE = hasattr(os, "sendfile") and sys.platform == "linux"  # elsewhere it has other rules
 
 
 class Body:
@@ -47,23 +43,34 @@ class Body:
         wanted = self.remaining if amount < 0 else min(amount, self.remaining)
         if wanted == 0:
             return b""
-        block = _reading(lambda: self._read(wanted))
+        block = reading(lambda: self._read(wanted))
         if len(block) > wanted:  # what is too much would stand before the next request on the connection
             raise SourceError(f"the source gave {len(block)} bytes when asked for {wanted}")
-        if not block:
+        self._count(len(block))
+        return block
+
+    def _count(self, amount: int) -> None:
+        """So many bytes are on their way."""
+        if not amount:
             raise SourceError(
                 f"the source had {self.size} bytes at first, and ended {self.remaining} bytes before that",
                 hint="Nothing was stored of this attempt: upload it again when nobody writes to it.",
             )
-        self.remaining -= len(block)
+        self.remaining -= amount
         for listener in (self.heard, self.progress):
             if listener is not None:
                 listener(self.size - self.remaining)
-        return block
+
+    def send_to(self, descriptor: int) -> bool:  # noqa: ARG002 - of those that can
+        """Have the system itself send what this socket takes (sendfile(2)); False where it cannot: then `read`.
+
+        The socket's own errors, BlockingIOError where it takes nothing now; SourceError as in `read`.
+        """
+        return False
 
     def rewind(self) -> None:
         """Begin again, for the pass that sends after the one that hashes."""
-        _reading(self._seek)
+        reading(self._seek)
         self.remaining = self.size
 
     def digests(self, *names: str) -> dict[str, bytes]:
@@ -117,7 +124,7 @@ class _MemoryBody(Body):
 
     def __init__(self, view: memoryview) -> None:
         self._lent = memoryview(b"")
-        self._view = _flat(view)
+        self._view = flat(view)
         super().__init__(self._view.nbytes)
 
     def _read(self, amount: int) -> memoryview:
@@ -141,11 +148,11 @@ class _FileBody(Body):
         self._file = file
         self._own = own
         self._start = file.tell()
-        super().__init__(max(_reading(lambda: file.seek(0, io.SEEK_END)) - self._start, 0))
-        _reading(self._seek)
+        super().__init__(max(reading(lambda: file.seek(0, io.SEEK_END)) - self._start, 0))
+        reading(self._seek)
         # A file of the system's own is read by position: its readers do not have to wait for one another.
         is_plain = type(file) in (io.BufferedReader, io.BufferedRandom, io.FileIO) and hasattr(os, "pread")
-        self._descriptor = _reading(file.fileno) if is_plain else None
+        self._descriptor = reading(file.fileno) if is_plain else None
         self._stamp = self._look()
         self._lock: Any = None
 
@@ -161,13 +168,13 @@ class _FileBody(Body):
         return self._stamp
 
     def is_changed(self) -> bool:
-        return _reading(self._look) != self._stamp
+        return reading(self._look) != self._stamp
 
     def part(self, start: int, size: int) -> Body:
         if self._descriptor is not None:
             return _one_of_many(_PositionBody(self._descriptor, self._start + start, size))
         if self._lock is None:
-            from threading import Lock  # noqa: PLC0415 - not at import time
+            from threading import Lock
 
             self._lock = Lock()
         shared = _one_of_many(_SharedBody(self._file, self._lock, self._start + start, size))
@@ -196,6 +203,20 @@ class _PositionBody(Body):
         super().__init__(size)
         self._descriptor = descriptor
         self._end = start + size
+        self._can_be_sent = _SENDFILE
+
+    def send_to(self, descriptor: int) -> bool:
+        if not self._can_be_sent:
+            return False
+        try:
+            count = os.sendfile(descriptor, self._descriptor, self._end - self.remaining, min(self.remaining, BLOCK))
+        except OSError as error:
+            if isinstance(error, (BlockingIOError, ConnectionError, InterruptedError)):
+                raise
+            self._can_be_sent = False  # not from every file system; what is wrong with this file `read` finds out
+            return False
+        self._count(count)
+        return True
 
     def _read(self, amount: int) -> bytes:
         return os.pread(self._descriptor, amount, self._end - self.remaining)
@@ -221,78 +242,17 @@ def _one_of_many(body: Body) -> Body:
     return body
 
 
-class Stream:
-    """The bytes of an iterable, or of a file that cannot seek: nobody knows how many, and they come once."""
-
-    def __init__(self, blocks: Iterator[Any]) -> None:
-        self._blocks = blocks
-        self._rest = memoryview(b"")
-
-    def take(self, amount: int) -> bytearray:
-        """So many bytes, fewer only at the end. SourceError, or what the iterable raises, where it cannot be read."""
-        taken = bytearray()
-        while len(taken) < amount and not self.is_at_end():
-            wanted = amount - len(taken)
-            taken += self._rest[:wanted]
-            self._rest = self._rest[wanted:]
-        return taken
-
-    def is_at_end(self) -> bool:
-        """Whether there is nothing more; asks for the next block to find out."""
-        while not self._rest.nbytes:
-            self._rest = memoryview(b"")  # even an empty view keeps an iterable from filling its buffer again
-            block: Any = _reading(lambda: next(self._blocks, _END))
-            if block is _END:
-                return True
-            if isinstance(block, str):
-                raise TypeError(_not_bytes(block))
-            self._rest = _flat(memoryview(block))
-        return False
-
-    def spooled(self) -> Body:
-        """All of it, in memory up to 8 MiB, then in a temporary file."""
-        from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - not at import time: 13 ms
-
-        spool = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - the body owns it
-        try:
-            while not self.is_at_end():
-                spool.write(self.take(BLOCK))
-            spool.seek(0)
-            return _FileBody(spool, own=True)
-        except BaseException:
-            spool.close()
-            raise
+def in_memory(source: Any) -> Body:
+    """The bytes of a bytes-like object, not copied; TypeError for anything else."""
+    return _MemoryBody(memoryview(source))
 
 
-def open_source(source: Any) -> Body | Stream:
-    """A body from a bytes-like object (measured in bytes) or a binary file (from its position on).
-
-    A `Stream` from an iterable of bytes, or a file that cannot seek. TypeError for text and anything else.
-    """
-    if source is None or isinstance(source, str) or hasattr(source, "__fspath__"):
-        raise TypeError(_not_bytes(source))
-    try:
-        return _MemoryBody(memoryview(source))
-    except TypeError:
-        pass
-    if hasattr(source, "read"):
-        if isinstance(source, io.TextIOBase) or isinstance(_reading(lambda: source.read(0)), str):
-            raise TypeError(_not_bytes(source))
-        if can_seek(source):
-            return _FileBody(source, own=False)
-        return Stream(iter(lambda: source.read(BLOCK), b""))
-    if hasattr(source, "__iter__") and not isinstance(source, dict):
-        return Stream(iter(source))
-    raise TypeError(_not_bytes(source))
+def of_file(file: IO[bytes], *, own: bool) -> Body:
+    """Those of a binary file that can seek, from where it stands to its end; its `own` one the body closes."""
+    return _FileBody(file, own=own)
 
 
-def open_body(source: Any) -> Body:
-    """The same, but a stream is copied first: one request needs length and SHA-256 before the first byte."""
-    opened = open_source(source)
-    return opened.spooled() if isinstance(opened, Stream) else opened
-
-
-def _reading(step: Callable[[], T]) -> T:
+def reading(step: Callable[[], T]) -> T:
     """What `step` gives. OSError would pass for the network's; ValueError is a closed file's, EOFError gzip's."""
     try:
         return step()
@@ -300,28 +260,20 @@ def _reading(step: Callable[[], T]) -> T:
         raise SourceError(f"the source could not be read: {error}") from error
 
 
-def _flat(view: memoryview) -> memoryview:
+def flat(view: memoryview) -> memoryview:
     """The same bytes in one dimension, copied only where they do not lie side by side."""
     return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
-
-
-def can_seek(file: IO[bytes]) -> bool:
-    """Whether a file can be read again from where it stands; a pipe has the method and cannot."""
-    try:
-        file.seek(file.tell())
-    except (AttributeError, OSError):
-        return False
-    return True
 
 
 def _bytes_from(file: IO[bytes], amount: int) -> bytes:
     block = file.read(amount)
     if not isinstance(block, bytes):
-        raise TypeError(_not_bytes(block))
+        raise TypeError(not_bytes(block))
     return block
 
 
-def _not_bytes(source: object) -> str:
+def not_bytes(source: object) -> str:
+    """What to say of a source that gives no bytes."""
     if isinstance(source, (str, io.TextIOBase)):
         return f"the body must be bytes, not text ({type(source).__name__}): encode it, or open the file with 'rb'"
     if hasattr(source, "__fspath__"):

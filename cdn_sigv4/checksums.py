@@ -8,10 +8,10 @@ they run at 10 MB/s.
 from __future__ import annotations
 
 import binascii
-import hashlib
 from functools import lru_cache
 
 from .errors import IntegrityError
+from .hashes import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
     Block = Union[bytes, bytearray, memoryview]
 
-    class Digest(Protocol):
-        """What is fed with blocks, and then asked."""
+    class Taker(Protocol):
+        """What is fed with blocks."""
 
         def update(self, data: Block, /) -> None:
             """Take one block more."""
+
+    class Digest(Taker, Protocol):
+        """The same, and then asked."""
 
         def digest(self) -> bytes:
             """The checksum of all blocks."""
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 
 MODE = {"x-amz-checksum-mode": "ENABLED"}  # the header by which a GET or HEAD asks for what is stored
 PARALLEL_SIZE = 8 << 20  # bytes from which on a second checksum is worth a thread
-_QUEUED = 4  # blocks that may wait for that thread
 _SIZES = {"crc32": 4, "sha256": 32, "sha1": 20, "md5": 16}  # bytes of a checksum
 STORED = ("crc32", "sha256", "sha1")  # what can be checked of what stores keep, the cheapest first
 
@@ -91,7 +93,9 @@ def new(name: str) -> Digest:
     if name == "crc32":
         return Crc32()
     if name == "sha256":
-        return hashlib.sha256()
+        return sha256()
+    import hashlib
+
     make = {"sha1": hashlib.sha1, "md5": hashlib.md5}[name]
     try:
         return make(usedforsecurity=False)  # type: ignore[call-arg] # a FIPS build has them for this alone
@@ -106,52 +110,66 @@ def digests(blocks: Iterable[Block], names: Iterable[str], size: int) -> dict[st
     two cores the second is nearly free.
     """
     made = {name: new(name) for name in names}
-    rest = list(made.values())
-    thread = _started(rest) if len(rest) > 1 and size >= PARALLEL_SIZE else None
+    digests = list(made.values())
+    beside = started(digests.pop()) if len(digests) > 1 and size >= PARALLEL_SIZE else None
+    takers: list[Digest | Beside] = list(made.values()) if beside is None else [beside, *digests]
     try:
         for block in blocks:
-            if thread is not None:
-                thread.feed(block)
-            for digest in rest:
-                digest.update(block)
+            for taker in takers:
+                taker.update(block)
     finally:
-        if thread is not None:
-            thread.join()
+        if beside is not None:
+            beside.end()
     return {name: digest.digest() for name, digest in made.items()}
 
 
-def _started(digests: list[Digest]) -> _Thread | None:
-    """A thread for the last of the digests, which is taken from them; None where there is none to be had."""
+def started(digest: Taker) -> Beside | None:
+    """The digest in a thread of its own; None where there is none to be had."""
     try:
-        thread = _Thread(digests[-1])
+        return Beside(digest)
     except RuntimeError:  # a limit of the system's, or the interpreter is about to end
         return None
-    digests.pop()
-    return thread
 
 
-class _Thread:
-    """One digest that is fed in a thread."""
+class Beside:
+    """A digest that is made in a thread of its own, one block behind whoever brings them."""
 
-    def __init__(self, digest: Digest) -> None:
-        from queue import Queue  # noqa: PLC0415 - not at import time
-        from threading import Thread  # noqa: PLC0415
+    def __init__(self, digest: Taker) -> None:
+        from queue import SimpleQueue
+        from threading import Thread
 
         self._digest = digest
-        self._blocks: Queue[Block | None] = Queue(_QUEUED)
+        self._blocks: SimpleQueue[Block | None] = SimpleQueue()
+        self._taken: SimpleQueue[None] = SimpleQueue()
+        self._taken.put(None)
+        self._failure: BaseException | None = None
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        for block in iter(self._blocks.get, None):
-            self._digest.update(block)
+        while True:
+            block = self._blocks.get()
+            if block is None:
+                return
+            try:
+                if self._failure is None:
+                    self._digest.update(block)
+            except BaseException as error:  # noqa: BLE001 - raised where the digest is asked for
+                self._failure = error
+            del block  # its memory is somebody else's
+            self._taken.put(None)
 
-    def feed(self, block: Block) -> None:
+    def update(self, block: Block) -> None:
+        """Take one block more; the one before is done with when this returns, and its memory may be used again."""
+        self._taken.get()
         self._blocks.put(block)
 
-    def join(self) -> None:
+    def end(self) -> None:
+        """Wait until all is taken; then the digest has it."""
         self._blocks.put(None)
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
 
 def header(name: str, digest: bytes) -> dict[str, str]:
@@ -209,8 +227,10 @@ def of_parts(name: str, parts: Iterable[bytes]) -> bytes:
 
 
 def _decoded(name: str, text: str | None) -> bytes | None:
+    if not text:
+        return None
     try:
-        value = binascii.a2b_base64((text or "").encode("ascii"))
+        value = binascii.a2b_base64(text)
     except ValueError:  # no base64, or no ASCII
         return None
     return value if len(value) == _SIZES[name] and base64(value) == text else None
@@ -219,7 +239,7 @@ def _decoded(name: str, text: str | None) -> bytes | None:
 def _md5(headers: Mapping[str, str]) -> bytes | None:
     """The MD5 that an entity tag is: 32 hex digits, and no encryption with a key that the store does not own."""
     tag = headers.get("etag", "")
-    if len(tag) != 34 or not tag[0] == tag[-1] == '"' or not set(tag[1:-1]) <= set("0123456789abcdefABCDEF"):
+    if len(tag) != 34 or not tag[0] == tag[-1] == '"' or tag[1:-1].strip("0123456789abcdefABCDEF"):
         return None
     if headers.get("x-amz-server-side-encryption", "").startswith("aws:kms"):
         return None

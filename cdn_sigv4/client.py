@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from . import s3
-from .comparison import unchanged
 from .crew import DEFAULT_WORKERS, check_workers
 from .endpoint import Endpoint
 from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, Exchange
@@ -21,12 +20,10 @@ from .parts import sweep
 from .progress import Meter, check_progress
 from .result import TransferResult
 from .transfer import Download
-from .unfinished import default_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
     from typing import NoReturn, Union
 
     from requests import Session
@@ -130,6 +127,8 @@ class S3Client(Operations):
         )
         folder = None
         if resume:
+            from .unfinished import default_folder
+
             folder = default_folder(os.environ) if state_dir is None else os.fsdecode(state_dir)
         with open(path, "rb") as file:
             info, verified = upload.run(file, folder)
@@ -182,6 +181,8 @@ class S3Client(Operations):
         )
         meter = Meter(progress)
         if if_changed:
+            from .comparison import unchanged
+
             found = unchanged(self._exchange, request, os.fsdecode(path), etag_is_md5=self._etag_is_md5)
             if found is not None:
                 sweep(os.path.abspath(os.fsdecode(path)))  # what an earlier call has left is not needed any more
@@ -215,9 +216,7 @@ class S3Client(Operations):
     def __enter__(self) -> S3Client:  # noqa: PYI034 - Self needs typing_extensions
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

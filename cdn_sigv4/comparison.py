@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .answers import ObjectInfo
     from .exchange import Exchange
-    from .wire import Answer
+    from .reply import Answer
 
     Proof = Tuple[str, bytes, int]
     Read = Callable[[int, int], bytes]  # so many bytes at most, from there on
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 def proof_of_parts(info: ObjectInfo, *, etag_is_md5: bool) -> Proof | None:
     """Name, value and number of parts of what can prove an object in parts: a composite checksum, or an MD5 of MD5s."""
     found = checksums.composite(info.headers)
-    if found is None and etag_is_md5:
-        tag = checksums.composite_etag(info.headers)
-        found = None if tag is None else ("md5", *tag)
-    return found
+    tag = checksums.composite_etag(info.headers) if found is None and etag_is_md5 else None
+    return found if tag is None else ("md5", *tag)
 
 
 def compare_parts(
@@ -48,13 +46,12 @@ def compare_parts(
     sizes = _sizes(exchange, request, info, count, 1)
     if sizes is None:
         return None
-    if 0 < size - sizes[0] * (count - 1) <= sizes[0] or count == 1:
-        even = [sizes[0]] * (count - 1) + [size - sizes[0] * (count - 1)]
-        if _composite(name, even, read) == expected:
+    first = sizes[0]
+    last = size - first * (count - 1)
+    if 0 < last <= first or count == 1:
+        if _composite(name, [first] * (count - 1) + [last], read) == expected:
             return True
-        if count <= 2:
-            return False
-        if not is_certain and _sizes(exchange, request, info, count, 1, count) == even[-1:]:
+        if count <= 2 or (not is_certain and _sizes(exchange, request, info, count, 1, count) == [last]):
             return False
     uneven = _sizes(exchange, request, info, count, count)
     if uneven is None or sum(uneven) != size:
@@ -106,15 +103,15 @@ def check_parts(exchange: Exchange, request: Request, info: ObjectInfo, read: Re
     IntegrityError where a composite checksum says that it is another one.
     """
     proof = proof_of_parts(info, etag_is_md5=False)
-    is_same = None if proof is None else compare_parts(exchange, request, info, proof, read, is_certain=True)
-    if proof is None or is_same is None:
+    if proof is None:
         return None
-    if not is_same:
+    is_same = compare_parts(exchange, request, info, proof, read, is_certain=True)
+    if is_same is False:
         raise IntegrityError(
             f"the bytes here have not the {proof[0]} that the store's parts have",
             hint="Damaged on the way, or in the store.",
         )
-    return proof[0]
+    return proof[0] if is_same else None
 
 
 def unchanged(exchange: Exchange, request: Request, path: str, *, etag_is_md5: bool) -> tuple[ObjectInfo, str] | None:
@@ -142,7 +139,7 @@ def _same(exchange: Exchange, request: Request, file: BinaryIO, *, etag_is_md5: 
         ours = checksums.digests(iter(lambda: file.read(BLOCK), b""), [name], size)[name]
         return (info, name) if ours == theirs else None
     proof = proof_of_parts(info, etag_is_md5=etag_is_md5)
-    is_same = proof is not None and compare_parts(
-        exchange, asked, info, proof, lambda amount, place: read_at(file, amount, place), is_certain=False
-    )
-    return (info, proof[0]) if proof is not None and is_same else None
+    if proof is None:
+        return None
+    read = lambda amount, place: read_at(file, amount, place)  # noqa: E731
+    return (info, proof[0]) if compare_parts(exchange, asked, info, proof, read, is_certain=False) else None

@@ -10,13 +10,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
     from typing import TypeVar
 
     T = TypeVar("T")
 
 DEFAULT_WORKERS = 4  # requests at a time: with more a store on the same machine gets slower, and a thin link no faster
-MOST_WORKERS = 32  # no more connections than these are kept (adapter.py)
+MOST_WORKERS = 32  # no more connections than these are kept (connection.py)
 GRACE = 5.0  # seconds for threads that are to stop: one that hangs in a socket is left behind
 
 
@@ -36,7 +35,7 @@ class Crew:
     """A context manager for at most `most` threads at a time. On the way out nobody is left at work."""
 
     def __init__(self, most: int) -> None:
-        from threading import Condition  # noqa: PLC0415 - not at import time
+        from threading import Condition
 
         self._most = most
         self._changed = Condition()
@@ -65,7 +64,7 @@ class Crew:
 
     def start(self, work: Callable[[], object]) -> bool:
         """Begin some work in a thread of its own; False where the system has none to give."""
-        from threading import Thread  # noqa: PLC0415 - not at import time
+        from threading import Thread
 
         with self._changed:
             self._running += 1
@@ -112,9 +111,7 @@ class Crew:
     def __enter__(self) -> Crew:  # noqa: PYI034 - Self needs typing_extensions
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._is_stopping = True
         with self._changed:
             self._changed.wait_for(lambda: self._running == 0, GRACE)

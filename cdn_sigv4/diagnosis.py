@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .s3 import Request
 
-MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
 MAX_CLOCK_SKEW = 15 * 60  # seconds: AWS's RequestTimeTooSkewed; MinIO: globalMaxSkewTime in cmd/globals.go
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100  # of clocks that were never set, and of none today: outside nothing is learnt
@@ -97,10 +96,10 @@ def diagnose(
 ) -> CDNError:
     """The exception for an answer that is an error: a ResponseError, or IntegrityError where the store saw damage.
 
-    `headers` with lower-case names, `body` at most `MAX_ERROR_BYTES` of the answer's; `now` is this machine's
-    time, in seconds since 1970, `region` the one that it was signed for; `anonymous`: it was not signed at all.
+    `headers` with lower-case names, `body` the beginning of the answer's; `now`: this machine's time, in seconds since
+    1970; `region`: the one that was signed for; `anonymous`: nothing was signed.
     """
-    from http.client import responses  # noqa: PLC0415 - not at import time; whoever got an answer has it loaded
+    from http.client import responses  # whoever got an answer has it loaded
 
     found = _read_error(body)
     code = found.get("Code") or headers.get("x-minio-error-code")

@@ -1,19 +1,19 @@
 """What can go wrong, as one tree; every error carries its evidence and, where the cause is known, a hint.
 
     CDNError
-    ├── ResponseError             the server answered, and its answer is an error
-    │   ├── NotModified           304: the object still is what if_none_match names
-    │   ├── AccessDenied          401, 403: unknown key, wrong signature, or no permission
-    │   ├── NotFound              404: no such bucket, key or version
-    │   ├── PreconditionFailed    412: if_match or if_none_match did not hold
-    │   └── RedirectRefused       3xx: redirects are reported, never followed
-    ├── InvalidResponse           the answer breaks the rules of HTTP or S3: nothing of it is used
-    ├── IntegrityError            the bytes are not those that the checksum or the entity tag was made of
-    ├── TransportError            no whole answer: refused, reset, stalled, cut short, TLS failure
-    │   ├── OutcomeUnknown        the request went out whole, its answer was lost: it may have taken effect
-    │   ├── ObjectChanged         another version took the object's place while it was read
-    │   └── ClockError            this machine's time lies outside the certificate's validity
-    └── SourceError               the local bytes to send could not be read, or changed meanwhile
+    ├── ResponseError
+    │   ├── NotModified           304
+    │   ├── AccessDenied          401, 403
+    │   ├── NotFound              404
+    │   ├── PreconditionFailed    412
+    │   └── RedirectRefused       3xx
+    ├── InvalidResponse
+    ├── IntegrityError
+    ├── TransportError
+    │   ├── OutcomeUnknown
+    │   ├── ObjectChanged
+    │   └── ClockError
+    └── SourceError
 
 A caller's own mistake is a ValueError or a TypeError, raised before anything is sent. Trouble with a local
 file to be written is the OSError that the system gave. The names of status codes and of S3's error codes

@@ -10,11 +10,11 @@ import os
 import time
 
 from . import answers, s3
-from .diagnosis import MAX_ERROR_BYTES, diagnose
 from .errors import CDNError, ObjectChanged, ResponseError, SourceError
+from .hashes import EMPTY_SHA256
 from .outcome import kept_damage, may_be_our_own, told
 from .retry import Event, Patience, Quota, Retry
-from .sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, format_timestamp
+from .sigv4 import UNSIGNED_PAYLOAD, Credentials, format_timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from .body import Body
     from .endpoint import Endpoint
+    from .reply import Answer
     from .s3 import Request
-    from .wire import Answer, Wire
+    from .wire import Wire
 
     T = TypeVar("T")
     AnyPath = Union[str, "os.PathLike[str]"]
 
+MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
 DEFAULT_TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte moved
 _FOR_EVER = 1e9  # seconds; more than that a socket does not take
 DEFAULT_RETRY = Retry()
@@ -239,6 +241,8 @@ class Exchange:
         )
 
     def _diagnosed(self, request: Request, answer: Answer, text: bytes, region: str, now: float) -> CDNError:
+        from .diagnosis import diagnose
+
         return diagnose(
             request,
             self.endpoint,
@@ -252,7 +256,7 @@ class Exchange:
 
     def _connected(self) -> Wire:
         if self._wire is None:
-            from .wire import Wire  # noqa: PLC0415 - imports requests: 120 ms that only a first request should cost
+            from .wire import Wire  # imports requests: 120 ms that only a first request should cost
 
             self._wire = Wire(
                 str(self.endpoint),
@@ -292,7 +296,7 @@ def about(request: Request, error: CDNError) -> CDNError:
 
 
 def _random() -> float:
-    from random import random  # noqa: PLC0415 - not at import time; Python seeds it anew in a forked child
+    from random import random  # Python seeds it anew in a forked child
 
     return random()  # noqa: S311 - jitter, no secret
 
@@ -312,7 +316,7 @@ def _checked_timeout(timeout: tuple[float, float]) -> tuple[float, float]:
 def _checked_verify(verify: bool | AnyPath | None) -> bool | str | None:
     if verify is None or isinstance(verify, bool):
         return verify
-    path = os.fspath(verify)
+    path = os.fsdecode(verify)
     if not os.path.exists(path):
         raise ValueError(f"verify names the CA file {path!r}, which does not exist")
     return path

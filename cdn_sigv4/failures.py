@@ -21,9 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .adapter import ExactRequest
     from .body import Body
-    from .s3 import Request
+    from .connection import Sending
+    from .s3 import Request, SignedRequest
 
 _TIMEOUTS = (ReadTimeoutError, SocketTimeout)
 
@@ -127,23 +127,31 @@ _CLOCK_HINT = "Set this machine's clock; if it is right, the server's certificat
 _NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
 
 
-def _clock_trouble(causes: list[BaseException], sent: ExactRequest, timeout: float, now: float) -> str | None:
+def _clock_trouble(causes: list[BaseException], authority: str, timeout: float, now: float) -> str | None:
     """Both dates in words, where a certificate was refused for its dates."""
     if not any(getattr(cause, "verify_code", 0) in (_NOT_YET_VALID, _EXPIRED) for cause in causes):
         return None
-    from .certificate import clock_trouble  # noqa: PLC0415 - hardly ever needed
+    from .certificate import clock_trouble  # hardly ever needed
 
-    authority = sent.headers["host"]
     host, colon, port = authority.rpartition(":")
     if not colon or authority.endswith("]"):
         host, port = authority, "443"
     return clock_trouble(host, int(port), now, timeout)
 
 
+def _is_sent(sending: Sending, body: Body | None, causes: list[BaseException]) -> bool:
+    """Whether all of the request may have gone out."""
+    if sending.head_sent is None:
+        has_begun = not any(isinstance(cause, _UNSENT) for cause in causes)
+        return has_begun if body is None or not body.size else body.remaining == 0
+    return sending.head_sent and not sending.cut_short and (body is None or body.remaining == 0)
+
+
 def transport_error(
     error: Exception,
     request: Request,
-    sent: ExactRequest,
+    signed: SignedRequest,
+    sending: Sending,
     body: Body | None,
     timeout: tuple[float, float],
     proxy: str,
@@ -151,27 +159,23 @@ def transport_error(
 ) -> TransportError:
     """The error in this package's words; the original's hold the URL, objects' addresses and the request itself."""
     causes = list(_causes(error))
-    if sent.head_sent is False and any(isinstance(cause, _TIMEOUTS) for cause in causes):
+    if sending.head_sent is False and any(isinstance(cause, _TIMEOUTS) for cause in causes):
         causes = [ConnectTimeoutError()]  # urllib3 calls a silent TLS handshake a read timeout
     name, text, hint = next(line[1:] for line in _FAILURES if any(isinstance(cause, line[0]) for cause in causes))
     if name == "unresolved" and all(cause.errno != EAI_AGAIN for cause in causes if isinstance(cause, gaierror)):
         name = "unknown host"
     if name == "proxy" and any(_REFUSED_TUNNEL in str(cause).replace("failed: 408", "") for cause in causes):
         name, hint = "proxy refuses", _PROXY_HINT
-    if name == "tls" and sent.head_sent:  # agreed on long ago: damage on the way looks like this
+    if name == "tls" and sending.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
     if any(getattr(cause, "verify_code", 0) in _WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
         hint = _NAME_HINT  # the words are urllib3 1.26's, which compares the names itself
     innermost = (str(causes[-1]) or type(causes[-1]).__name__).partition(" (_ssl.c:")[0]
-    authority = sent.headers["host"]
-    text = text.format(authority=authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
-    trouble = _clock_trouble(causes, sent, timeout[0], clock()) if name == "certificate" and not proxy else None
-    if body is not None and body.size:
-        is_sent = body.remaining == 0 and not sent.cut_short
-    elif sent.head_sent is None:
-        is_sent = not any(isinstance(cause, _UNSENT) for cause in causes)
-    else:
-        is_sent = sent.head_sent
+    text = text.format(authority=signed.authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
+    trouble = None
+    if name == "certificate" and not proxy:
+        trouble = _clock_trouble(causes, signed.authority, timeout[0], clock())
+    is_sent = _is_sent(sending, body, causes)
     kind: type[TransportError] = OutcomeUnknown if is_sent and request.is_write else TransportError
     if kind is OutcomeUnknown:
         text += "; the whole request was sent, so it may have taken effect"

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from .parts import PREFIX, claim, sweep
+from .parts import FEW_GAPS, GAP, PREFIX, claim, is_still, sweep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _WINDOWS_DEVICES = frozenset(
         *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³"),
     ]
 )
+_FEW = 64 << 10  # bytes that are written at once
 _WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
 
 
@@ -87,12 +88,12 @@ def check_target(path: str) -> os.stat_result | None:
     return found
 
 
-def _take_over(file: BinaryIO, path: str, old: os.stat_result) -> None:
+def _take_over(file: BinaryIO, path: str, old: os.stat_result, new: os.stat_result) -> None:
     """Give the new file, which is at `path`, the owner of the old one, where this process may, and its permissions."""
     mode = old.st_mode & 0o777
     # By its descriptor, where the system can: at `path` somebody may have put a link to another file meanwhile.
     target = file.fileno() if os.chmod in os.supports_fd else path
-    if hasattr(os, "chown"):
+    if hasattr(os, "chown") and (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         try:
             os.chown(target, old.st_uid, old.st_gid)
         except OSError:  # only root gives files away; a group of one's own may be kept
@@ -100,7 +101,8 @@ def _take_over(file: BinaryIO, path: str, old: os.stat_result) -> None:
                 os.chown(target, -1, old.st_gid)
             except OSError:
                 mode &= 0o707  # what was for the old group is not for this one
-    if stat.S_IMODE(os.stat(target).st_mode) != mode:  # where all files are somebody else's (a mount) it is refused
+        new = os.stat(target)  # a change of owner may take permissions away
+    if stat.S_IMODE(new.st_mode) != mode:  # where all files are somebody else's (a mount) it is refused
         os.chmod(target, mode)
 
 
@@ -166,8 +168,11 @@ class Replacement:
                 error.filename = self._path
 
     def reserve(self, size: int) -> None:
-        """OSError unless the disk has room for a file of `size` bytes; what is here of it counts."""
-        if not hasattr(os, "statvfs"):
+        """OSError unless the disk has room for a file of `size` bytes; what is here of it counts.
+
+        For a few of them it is not worth the question: they are written at once, and then the system says the same.
+        """
+        if size <= _FEW or not hasattr(os, "statvfs"):
             return
         disk = os.statvfs(self._folder)
         free = (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
@@ -211,12 +216,12 @@ class Replacement:
     def commit(self) -> None:
         """Make what was written the file at `path`."""
         assert self._claim is not None  # noqa: S101 - entered
-        self._file.flush()
+        found = os.fstat(self._file.fileno())
         if self._old is not None:
-            _take_over(self._file, self._claim.path, self._old)
+            _take_over(self._file, self._claim.path, self._old, found)
         if self.is_durable:
             os.fsync(self._file.fileno())
-        if not self._claim.is_still():
+        if not is_still(found, self._claim.path):
             raise FileNotFoundError(errno.ENOENT, "the part file was taken away while it was written", self._path)
         self._file.close()  # before it is seen: some file systems say only here that there was no room
         check_target(self._path)
@@ -227,7 +232,7 @@ class Replacement:
             for folder in {self._folder, *map(_parent, self._made)}:
                 _sync_folder(folder)
         self._made = []
-        sweep(self._path)
+        sweep(self._path, GAP if self.is_durable else FEW_GAPS, self._claim.path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -295,8 +300,13 @@ def write_at(file: BinaryIO, block: memoryview, place: int) -> None:
     """Write a block where it belongs; the file's own position says nothing."""
     if not hasattr(os, "pwrite"):  # Windows, where one connection fetches
         file.seek(place)
-        file.write(block)
-        return
     while block:
-        count = os.pwrite(file.fileno(), block, place)
+        count = os.pwrite(file.fileno(), block, place) if hasattr(os, "pwrite") else file.write(block)
         block, place = block[count:], place + count
+
+
+def buffer(size: int) -> memoryview:
+    """Memory to read into. On a page's boundary it is filled a third faster than a bytearray, which is not."""
+    from mmap import mmap
+
+    return memoryview(bytearray(size) if size <= _FEW else mmap(-1, size))

@@ -8,14 +8,12 @@ it twice where a file system cannot do it otherwise (FAT, NFS).
 
 from __future__ import annotations
 
-from mmap import mmap
-
 from . import ranges
 from .body import BLOCK
 from .checksums import Crc32, combined_crc32
 from .crew import Crew
 from .errors import CDNError, ObjectChanged, TransportError
-from .files import read_at, write_at
+from .files import buffer, read_at, write_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +30,9 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 _LEAST, _MOST = 4 * _MIB, 64 * _MIB  # bytes of a range: a request costs a round trip, what breaks or is late waits
 PATIENCE = 2.0  # seconds after which what a helper has not got is fetched by the first connection
-HELP_AFTER = 0.25  # seconds after which another connection joins, and then the next
-_FAST = 500e6  # bytes a second: where as many come one connection keeps the processor busy, and more disturb it
+HELP_AFTER = 0.1  # seconds after which another connection joins, and then the next
+_FAST = 500e6  # bytes a second: where as many come two keep the processor busy, and more disturb it
 NOTE_EVERY = _MIB  # bytes after which it is noted what is here: where a run is killed, it costs the next one no more
-_SMALL = 64 << 10  # bytes up to which memory of the heap is as good as pages of its own
 
 
 class _Span:
@@ -69,7 +66,7 @@ class Filling:
         meter: Meter,
         clock: Callable[[], float],
     ) -> None:
-        from threading import RLock  # noqa: PLC0415 - not at import time
+        from threading import RLock
 
         self._file = file
         self._size = size
@@ -166,7 +163,8 @@ class Filling:
         """Let others join one by one where it takes long: a link that one connection fills is no faster with more."""
         while self._helpers < self._most - 1:
             seconds = self._clock() - self._begun
-            if seconds < HELP_AFTER * (self._helpers + 1) or self._arrived > _FAST * seconds > 0:
+            is_fast = self._helpers > 0 and self._arrived > _FAST * seconds > 0
+            if is_fast or seconds < HELP_AFTER * (self._helpers + 1):
                 return
             self._helpers += 1
             self._crew.start(lambda: self._help(self._helper()))
@@ -221,14 +219,14 @@ class Filling:
             size = self._range_size or min(max(left // (2 * self._workers), least), _MOST)
             if self._gaps:
                 first, end = self._gaps.pop()
-                begin = max(first, _aligned(end - size))
+                begin = max(first, ranges.aligned(end - size))
                 if begin - first < least:
                     begin = first
                 elif first < begin:
                     self._gaps.append((first, begin))
             elif front is not None and front.end - front.at >= size + max(least, 2 * BLOCK):
                 end = front.end
-                begin = front.end = _aligned(end - size)
+                begin = front.end = ranges.aligned(end - size)
             else:
                 return None
             span = _Span(begin, end, self._taker())
@@ -240,7 +238,7 @@ class Filling:
         try:
             if not is_open:
                 retrieval.ask_for(span.first, span.end, may_skip=span is self._front)
-            with _buffer(span.end - span.first) as view:
+            with buffer(min(span.end - span.first, BLOCK)) as view:
                 while span.at < span.end:
                     if span is self._front:
                         self._call_for_help()
@@ -316,15 +314,5 @@ class Filling:
             self._note()
 
 
-def _aligned(place: int) -> int:
-    """The next whole MiB: stores keep objects in blocks of that, and disks in pages."""
-    return -(-place // _MIB) * _MIB
-
-
 def _crc32_of(taker: Taker | None) -> bytes:
     return taker.digest() if isinstance(taker, Crc32) else b""
-
-
-def _buffer(size: int) -> memoryview:
-    """Memory for one block. On a page's boundary it is filled a third faster than a bytearray, which is not."""
-    return memoryview(bytearray(size) if size <= _SMALL else mmap(-1, min(size, BLOCK)))

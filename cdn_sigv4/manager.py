@@ -13,15 +13,14 @@ from .sigv4 import Credentials
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import NoReturn
 
     from requests import Session
 
-    from .body import Source
     from .client import AnyPath
     from .progress import Progress
     from .retry import Event, Retry
+    from .source import Source
 
 
 class CDNCredentials:
@@ -170,7 +169,5 @@ class CDNManager:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a CDNManager is not pickled or copied: it holds secrets. Make one where it is used.")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

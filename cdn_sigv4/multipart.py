@@ -147,7 +147,7 @@ def complete_request(
 
 def complete_body(parts: Iterable[Part], checksum: str | None) -> bytes:
     """The list of parts that are to become the object."""
-    from html import escape  # noqa: PLC0415 - not at import time
+    from html import escape
 
     tag = f"Checksum{checksum.upper()}" if checksum else ""
     lines = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from . import checksums, multipart
 from .answers import check_done
-from .body import open_body
 from .crew import Crew
 from .errors import (
     AccessDenied,
@@ -25,6 +24,7 @@ from .errors import (
 from .multipart import Part
 from .proof import Sent
 from .retry import Retry, reason_for
+from .source import open_body
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class InParts(Sent):
             outcome = self._complete()
         except BaseException as error:
             if self._is_kept(error):
-                self._say_kept(error)
+                if isinstance(error, CDNError):
+                    error.add_hint(f"The parts that were sent are kept in the store: {_GO_ON}")
             elif self._upload_id:
                 self._abort(self._upload_id, error)
             raise
@@ -182,7 +183,7 @@ class InParts(Sent):
             self._is_by_md5 = False
             return held.checksum == checksums.base64(body.digests(name)[name])
         found = checksums.stored({"etag": held.etag}, etag_is_md5=self.etag_is_md5)
-        if found is None or body.digests(*found[:1])["md5"] != found[1]:
+        if found is None or body.digests("md5")["md5"] != found[1]:
             return False
         held.checksum = None if name is None else checksums.base64(body.digests(name)[name])
         return True
@@ -203,11 +204,10 @@ class InParts(Sent):
             if not etag:
                 raise InvalidResponse("the answer has no entity tag, which S3 gives to every part")
             found = checksums.stored(answer.headers, etag_is_md5=self.etag_is_md5)
-            if found is not None and found[0] != self.checksum:
-                # Where the store does not say the checksum that it was sent, its MD5 is worth another pass.
-                body.digests(found[0])
             if found is not None:
-                checksums.compare(found[0], body.digests(found[0])[found[0]], found[1])
+                name, theirs = found
+                # Where the store does not say the checksum that it was sent, its MD5 is worth another pass.
+                checksums.compare(name, body.digests(name)[name], theirs)
             if found is None or found[0] != "md5":
                 self._is_by_md5 = False
             return str(etag)
@@ -219,7 +219,7 @@ class InParts(Sent):
         return Part(number, body.size, etag, value)
 
     def _complete(self) -> Outcome:
-        parts = [self._parts[number] for number in sorted(self._parts)]
+        parts = self._in_order()
         self.size = sum(part.size for part in parts)
         whole = {} if self.checksum != "crc32" else checksums.header("crc32", self._combined())
         sent = {**multipart.along(self.described), **self.conditions}
@@ -232,11 +232,14 @@ class InParts(Sent):
         body = open_body(multipart.complete_body(parts, self.checksum))
         return self.exchange.ask(request, parse, body, found_out=self.found_out)
 
+    def _in_order(self) -> list[Part]:
+        return [self._parts[number] for number in sorted(self._parts)]
+
     def _combined(self) -> bytes:
         """The CRC32 of the whole object."""
         value = checksums.new("crc32").digest()
-        for number in sorted(self._parts):
-            value = checksums.combined_crc32(value, self._digests[number], self._parts[number].size)
+        for part in self._in_order():
+            value = checksums.combined_crc32(value, self._digests[part.number], part.size)
         return value
 
     def evidence(self, headers: Mapping[str, str]) -> Evidence | None:
@@ -246,11 +249,11 @@ class InParts(Sent):
             return "crc32", self._combined(), found[1]
         of_parts = checksums.composite(headers)
         if of_parts is not None and of_parts[0] == self.checksum and of_parts[2] == len(self._parts):
-            digests = [self._digests[number] for number in sorted(self._parts)]
+            digests = [self._digests[part.number] for part in self._in_order()]
             return of_parts[0], checksums.of_parts(of_parts[0], digests), of_parts[1]
         tag = checksums.composite_etag(headers) if self.etag_is_md5 and self._is_by_md5 else None
         if tag is not None and tag[1] == len(self._parts):
-            md5s = [bytes.fromhex(self._parts[number].etag.strip('"')) for number in sorted(self._parts)]
+            md5s = [bytes.fromhex(part.etag.strip('"')) for part in self._in_order()]
             ours = checksums.of_parts("md5", md5s)
             # A tag that is something else is no damage: not every store makes it so.
             return ("md5", ours, ours) if ours == tag[0] else None
@@ -264,10 +267,6 @@ class InParts(Sent):
     def _is_kept(self, error: BaseException) -> bool:
         is_final = isinstance(error, _FINAL) or (isinstance(error, ResponseError) and _is_refused(error))
         return self._record is not None and self._record.is_written and not is_final
-
-    def _say_kept(self, error: BaseException) -> None:
-        if isinstance(error, CDNError):
-            error.add_hint(f"The parts that were sent are kept in the store: {_GO_ON}")
 
     def drop(self, record: UploadRecord) -> None:
         """Abort what an earlier run has begun: the object has come into the store in another way."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 from functools import partial
 
 from . import answers, s3
-from .body import open_body
 from .crew import DEFAULT_WORKERS
-from .listing import pages
 from .reader import ObjectReader
 from .retrieval import Retrieval, get_request
+from .source import open_body
 from .uploads import Upload
 
 TYPE_CHECKING = False
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .answers import ListedObject, ObjectInfo
-    from .body import Source
     from .exchange import Exchange
     from .progress import Progress
+    from .source import Source
 
 
 class Operations:
@@ -158,6 +157,8 @@ class Operations:
         `is_prefix`. `start_after`: begin behind this key. Raises NotFound when the first page is
         fetched and there is no such bucket. Rules: API_ListObjectsV2.
         """
+        from .listing import pages
+
         query = {
             "list-type": "2",
             "encoding-type": "url",

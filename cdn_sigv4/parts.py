@@ -11,10 +11,11 @@ Where there is no flock (Windows, some network file systems) a part has a name o
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
+from functools import lru_cache
 
+from .hashes import sha256
 from .record import Record, has_mark, is_ours, open_ours, read_record, unlink
 
 try:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PREFIX = ".cdn-"
 _MOST = 1000  # parts of one target at a time; beyond that each has a name of its own
-_GAP = 8  # numbers that may be free before one that a killed run has left
+GAP, FEW_GAPS = 8, 3  # numbers that may be free before one that a killed run has left; where there is no time to look
 _TRIES = 100  # a part that vanishes between two calls each time is no part to wait for
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -44,14 +45,12 @@ class Claim:
     ) -> None:
         self.file = file
         self.path = path
+        self._held: int | None = None
         self.record: dict[str, Any] | None = None
         self.notes = Record(record_path, is_kept=recording)
         # The lock outlives the file, until `release`, or until nobody knows of it any more.
-        self._held = os.fdopen(os.dup(file.fileno()), "rb") if locked else None
-
-    def is_still(self) -> bool:
-        """Whether the file is the one at `path`: others may have put something else there."""
-        return _is_still(self.file, self.path)
+        if locked:
+            self._held = os.dup(file.fileno())
 
     def discard(self) -> None:
         """Remove part and record."""
@@ -61,15 +60,24 @@ class Claim:
     def release(self) -> None:
         """Let go of the lock: also of that which a child has inherited that was forked meanwhile."""
         self.notes.end()
+        held, self._held = self._held, None
+        if held is not None:
+            try:
+                fcntl.flock(held, fcntl.LOCK_UN)
+            finally:
+                os.close(held)
+
+    def __del__(self) -> None:
+        # Not `release`: in a child that was forked meanwhile that would take the lock from its parent.
         if self._held is not None:
-            with self._held:
-                fcntl.flock(self._held.fileno(), fcntl.LOCK_UN)
-            self._held = None
+            os.close(self._held)
 
 
-def _name(target: str, ending: str) -> str:
+@lru_cache(maxsize=16)
+def _stem(target: str) -> str:
+    """What the names of a target's parts and record begin with."""
     folder, name = os.path.split(target)
-    return os.path.join(folder, f"{PREFIX}{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.{ending}")
+    return os.path.join(folder, f"{PREFIX}{sha256(os.fsencode(name)).hexdigest()[:16]}.")
 
 
 def claim(target: str, mode: int, source: str | None, first: int = 0) -> Claim:
@@ -80,9 +88,9 @@ def claim(target: str, mode: int, source: str | None, first: int = 0) -> Claim:
     as the system gives it.
     """
     try:
+        stem = _stem(target)
         for number in range(first, _MOST if fcntl is not None else 0):
-            record_path = _name(target, "json") if number == 0 else ""
-            claimed = _claimed(_name(target, str(number)), mode, record_path, source)
+            claimed = _claimed(f"{stem}{number}", mode, f"{stem}json" if number == 0 else "", source)
             if claimed is not None:
                 return claimed
     except _NoLocksError:
@@ -104,7 +112,7 @@ def _claimed(path: str, mode: int, record_path: str, source: str | None) -> Clai
         claimed = None
         try:
             is_held = not _lock(file)
-            if not is_held and _is_still(file, path):
+            if not is_held and is_still(os.fstat(file.fileno()), path):
                 claimed = _taken(file, path, record_path, source, mode, is_new=is_new)
                 # Of somebody who was killed, or of another object: a new one gets the permissions of today.
                 is_held = claimed is None and not unlink(path)
@@ -153,7 +161,9 @@ def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode
             return None
         file.seek(0, os.SEEK_END)
     claimed = Claim(file, path, record_path, locked=True, recording=bool(record_path) and source is not None)
-    if record is None:
+    if is_new:
+        claimed.notes.forget_late()
+    elif record is None:
         claimed.notes.forget()
     claimed.record = record
     claimed.notes.is_written = record is not None
@@ -185,24 +195,30 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def _is_still(file: BinaryIO, path: str) -> bool:
-    """Whether the file under the lock is the one at `path`: it may have become the target, or be gone, meanwhile."""
+def is_still(found: os.stat_result, path: str) -> bool:
+    """Whether the file under the lock, of which this was found, is the one at `path`.
+
+    It may have become the target, or be gone, or others may have put something else there.
+    """
     try:
-        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+        return os.path.samestat(found, os.lstat(path))
     except FileNotFoundError:
         return False
 
 
-def sweep(target: str) -> None:
-    """Remove what runs that were killed have left beside `target` under numbers that are seldom reached."""
+def sweep(target: str, gap: int = GAP, own: str = "") -> None:
+    """Remove what runs that were killed have left beside `target` under numbers that are seldom reached.
+
+    `gap`: numbers that may be free before one that is not; `own`: the part that has just become the target.
+    """
+    stem = _stem(target)
     number, last = -1, 0
-    while fcntl is not None and number < min(last + _GAP, _MOST):
+    while fcntl is not None and number < min(last + gap, _MOST):
         number += 1
-        path = _name(target, str(number))
-        if not os.path.lexists(path):
-            continue
-        last = number
-        _drop(path, _name(target, "json") if number == 0 else "")
+        path = f"{stem}{number}"
+        if path != own and os.path.lexists(path):
+            last = number
+            _drop(path, f"{stem}json" if number == 0 else "")
 
 
 def sweep_folder(folder: str, before: float, mark: bytes) -> None:
@@ -221,7 +237,7 @@ def _drop(path: str, record_path: str) -> None:
     """Remove a part that nobody holds, with its record."""
     try:
         with open_ours(path, 0, 0) as file:
-            if _lock(file) and _is_still(file, path):
+            if _lock(file) and is_still(os.fstat(file.fileno()), path):
                 if record_path:
                     unlink(record_path)
                     unlink(record_path + "~")

@@ -8,7 +8,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, Optional
 
     Progress = Callable[[int, Optional[int]], object]
@@ -36,7 +35,7 @@ class Meter:
     """
 
     def __init__(self, progress: Progress | None, total: int | None = None) -> None:
-        from threading import Lock  # noqa: PLC0415 - not at import time
+        from threading import Lock
 
         self._progress = progress
         self._lock = Lock()
@@ -100,7 +99,7 @@ class ProgressBar:
 
     def __init__(self, description: str | None = None, **options: Any) -> None:
         try:
-            from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore] # noqa: PLC0415 - optional
+            from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
             raise ImportError("a progress bar needs tqdm: pip install 'cdn-sigv4[progress]'") from None
         settings = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "desc": description, **options}
@@ -114,7 +113,5 @@ class ProgressBar:
     def __enter__(self) -> ProgressBar:  # noqa: PYI034 - Self needs typing_extensions
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()

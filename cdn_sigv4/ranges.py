@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     Range = Tuple[int, int]
     Ranges = List[Range]
 
+_MIB = 1 << 20
 _MOST = 10_000  # ranges of one file: what comes from a record is not believed beyond that
 
 
@@ -53,3 +54,8 @@ def read(found: object) -> Ranges:
         if not 0 <= each[0] < each[1]:
             return []
     return merged((first, end) for first, end in found)
+
+
+def aligned(place: int) -> int:
+    """The next whole MiB: stores keep objects in blocks of that, and disks in pages."""
+    return -(-place // _MIB) * _MIB

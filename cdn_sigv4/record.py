@@ -26,23 +26,27 @@ class Record:
         self._file: BinaryIO | None = None
         self._jot_at = 0
         self._boot: str | None = None
+        self._may_be_there = bool(path)  # of a run before this one
         self.is_written = False
 
     def write(self, record: Mapping[str, Any], notes: Mapping[str, Any], *, durable: bool) -> None:
         """Put `record` in the place of the one before, in one step, with `notes` below it; else there is none."""
         if not self._is_kept:
             return
-        import json  # noqa: PLC0415 - not at import time; small downloads never need it
+        import json  # small downloads never need it
 
         temporary = self._path + "~"
         unlink(temporary)
         self.close()
+        self._may_be_there = True
         try:
             self._file = open_ours(temporary, os.O_CREAT | os.O_EXCL, 0o600)
-            self._jot_at = self._file.write(json.dumps(record).encode("ascii") + b"\n")
+            line = json.dumps(record).encode("ascii") + b"\n"
+            self._jot_at = len(line)
             self._boot = _boot()
-            self._file.write(self._jotting(notes))
-            self._file.flush()
+            text = line + self._jotting(notes)
+            while text:
+                text = text[self._file.write(text) :]
             if durable:
                 os.fsync(self._file.fileno())
             os.replace(temporary, self._path)
@@ -64,17 +68,22 @@ class Record:
             pass
 
     def _jotting(self, notes: Mapping[str, Any]) -> bytes:
-        import json  # noqa: PLC0415 - not at import time
+        import json
 
         return json.dumps({**notes, "boot": self._boot}).encode("ascii") + b"\n"
 
     def forget(self) -> None:
         """Remove it."""
         self.close()
-        if self._path:
-            unlink(self._path)
-            unlink(self._path + "~")
+        if self._may_be_there:
+            gone = unlink(self._path), unlink(self._path + "~")
+            self._may_be_there = not all(gone)
         self.is_written = False
+
+    def forget_late(self) -> None:
+        """Remove one that a run has left which was killed behind its commit; it was not writing then."""
+        if self._path and unlink(self._path):
+            self._may_be_there = False
 
     def end(self) -> None:
         """Leave it as it is from now on, also to a thread that comes late: the lock is somebody else's."""
@@ -95,11 +104,11 @@ def read_record(path: str, source: str) -> dict[str, Any] | None:
     """The record at `path` if it is one, and of the same source; a power cut may have left anything."""
     if not path or not os.path.lexists(path):
         return None
-    import json  # noqa: PLC0415 - not at import time
+    import json
 
     try:
         with open_ours(path, 0, 0) as file:
-            text, _, rest = file.read(_MAX_RECORD).partition(b"\n")
+            text, _, rest = (file.read(_MAX_RECORD) or b"").partition(b"\n")  # None: a pipe
             record = json.loads(text) if is_ours(os.fstat(file.fileno())) else None
     except (OSError, ValueError, RecursionError):
         return None
@@ -112,14 +121,14 @@ def has_mark(path: str, mark: bytes) -> bool:
     """Whether these bytes are in the record at `path`."""
     try:
         with open_ours(path, 0, 0) as file:
-            return mark in file.read(_MAX_RECORD)
+            return mark in (file.read(_MAX_RECORD) or b"")
     except OSError:
         return False
 
 
 def _jotted(text: bytes) -> dict[str, Any] | None:
     """What was jotted down since the system was started; None where it was started anew, or that is not known."""
-    import json  # noqa: PLC0415 - not at import time
+    import json
 
     try:
         notes = json.loads(text.partition(b"\n")[0])
@@ -143,8 +152,8 @@ def is_ours(found: os.stat_result) -> bool:
 
 
 def open_ours(path: str, flags: int, mode: int) -> BinaryIO:
-    """The file at `path` itself, to be read and written."""
-    return open(path, "r+b", opener=lambda name, wanted: os.open(name, wanted | flags | _NO_FOLLOW, mode))
+    """The file at `path` itself, to be read and written, without a buffer."""
+    return open(path, "r+b", buffering=0, opener=lambda name, wanted: os.open(name, wanted | flags | _NO_FOLLOW, mode))
 
 
 def unlink(path: str) -> bool:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from .exchange import Exchange
+    from .reply import Answer
     from .retry import Patience
     from .s3 import Request
-    from .wire import Answer
 
     T = TypeVar("T", bytes, memoryview)
 
@@ -87,7 +87,9 @@ class Retrieval:
         """Know nothing of the object any more, neither its version nor its checksum."""
         self._proof: tuple[str, bytes] | None = None
         self.info = ObjectInfo(self._request.bucket, self._request.key or "", None, {})
-        self.take(self.info, 0, 0)
+        self.can_resume = False
+        self.length = self._first = self._done = 0
+        self.verifier: checksums.Verifier | None = None
 
     def take(self, info: ObjectInfo, first: int, length: int) -> None:
         """Say what is to be read: `length` bytes of the object `info`, from `first` on."""

@@ -9,13 +9,16 @@ names: .../userguide/object-keys.html and .../userguide/bucketnamingrules.html, 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .endpoint import is_ip_address
+from .hashes import EMPTY_SHA256
 from .sigv4 import (
-    EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
     Scope,
+    authorization,
     canonical_query,
-    sign_headers,
+    canonical_request,
     sign_query,
     uri_encode,
     uri_encode_path,
@@ -33,34 +36,15 @@ MAX_KEY_BYTES = 1024  # of UTF-8 (AWS, object-keys)
 MAX_PUT_BYTES = 5 << 30  # one request's body (AWS, PutObject)
 MAX_METADATA_BYTES = 2048  # names and values together (AWS, UsingMetadata; MinIO refuses more as well)
 
-_BUCKET_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
-# RFC 9110, 5.6.2: what a header's name is made of
-_TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# `text.strip(THESE)` is empty if and only if all of the text's characters are among these: the fastest such test.
+_BUCKET_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789-."
+_NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+.^_`|~"  # RFC 9110, 5.6.2
 # Headers that the signer, the body or an argument of its own sets; a second value would contradict it.
-_OWN_HEADERS = frozenset(
-    [
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "if-match",
-        "if-none-match",
-        "proxy-authorization",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "x-amz-content-sha256",
-        "x-amz-copy-source",
-        "x-amz-date",
-        "x-amz-metadata-directive",
-        "x-amz-security-token",
-    ]
-)
+_OWN_HEADERS = frozenset([
+    "accept-encoding", "authorization", "connection", "content-length", "expect", "host", "if-match", "if-none-match",
+    "proxy-authorization", "range", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
+    "x-amz-content-sha256", "x-amz-copy-source", "x-amz-date", "x-amz-metadata-directive", "x-amz-security-token",
+])  # fmt: skip
 
 
 class Value:
@@ -140,6 +124,9 @@ class SignedRequest:
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
+_scope = lru_cache(maxsize=8)(Scope)  # the requests of one second share theirs
+
+
 def located(endpoint: Endpoint, request: Request) -> tuple[str, str]:
     """The authority and the path of a request, encoded once: the only place where a key becomes a path."""
     if endpoint.addressing == "path":
@@ -163,12 +150,15 @@ def signed(
 ) -> SignedRequest:
     """`request` in header form: Authorization covers the target and every header in it. None signs nothing."""
     authority, path = located(endpoint, request)
-    query = canonical_query(request.query.items())
+    query = canonical_query(request.query.items()) if request.query else ""
     headers = {"host": authority, **request.headers}
     if credentials is not None:
         headers["x-amz-content-sha256"] = payload_hash
-        scope = Scope(timestamp, region, "s3")
-        headers.update(sign_headers(credentials, scope, request.method, path, query, headers.items(), payload_hash))
+        headers["x-amz-date"] = timestamp
+        if credentials.session_token is not None:
+            headers["x-amz-security-token"] = credentials.session_token
+        canonical = canonical_request(request.method, path, query, headers.items(), payload_hash)
+        headers["Authorization"] = authorization(credentials, _scope(timestamp, region, "s3"), *canonical)
     return SignedRequest(request.method, endpoint.scheme, authority, f"{path}?{query}" if query else path, headers)
 
 
@@ -177,18 +167,8 @@ def presigned_url(
 ) -> str:
     """`request` as a URL that anybody may use until `expires_in` seconds after `timestamp`."""
     authority, path = located(endpoint, request)
-    scope = Scope(timestamp, region, "s3")
-    headers = [("host", authority)]
-    query = sign_query(
-        credentials,
-        scope,
-        request.method,
-        path,
-        request.query.items(),
-        headers,
-        UNSIGNED_PAYLOAD,
-        expires_in=expires_in,
-    )
+    scope, host, pairs = _scope(timestamp, region, "s3"), [("host", authority)], request.query.items()
+    query = sign_query(credentials, scope, request.method, path, pairs, host, UNSIGNED_PAYLOAD, expires_in=expires_in)
     return f"{endpoint.scheme}://{authority}{path}?{query}"
 
 
@@ -198,7 +178,7 @@ def check_bucket(name: str) -> str:
         raise TypeError(f"the bucket must be str, not {type(name).__name__}")
     if (
         not 3 <= len(name) <= 63
-        or not set(name) <= _BUCKET_CHARS
+        or name.strip(_BUCKET_CHARS)
         or not (name[0].isalnum() and name[-1].isalnum())
         or ".." in name
         or is_ip_address(name)
@@ -235,9 +215,9 @@ def check_header(name: str, value: str) -> None:
     """A header that arrives as it was signed: a token, and printable ASCII without outer blanks (RFC 9110, 5.5)."""
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header names and values must be str: {name!r} has a {type(value).__name__}")
-    if not name or not set(name) <= _TOKEN_CHARS:
+    if not name or name.strip(_NAME_CHARS):
         raise ValueError(f"{name!r} is no header name: letters, digits and '-' without blanks")
-    if not all(" " <= char <= "~" for char in value) or value != value.strip(" "):
+    if not (value.isascii() and value.isprintable()) or value != value.strip(" "):
         raise ValueError(
             f"the value of {name!r} must be printable ASCII without line breaks or outer blanks:"
             " encode other text first, for example with urllib.parse.quote"

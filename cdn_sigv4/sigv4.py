@@ -14,28 +14,30 @@ more: see `canonical_uri`. Nothing here decides which headers are signed: all th
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 from functools import lru_cache
+
+from .hashes import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from hashlib import _Hash
     from typing import NoReturn, Tuple, Union
 
     Text = Union[str, bytes]
     Pairs = Iterable[Tuple[Text, Text]]
+    Headers = Iterable[Tuple[str, str]]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 S3_SERVICES = frozenset(["s3", "s3-object-lambda", "s3-outposts", "s3express"])  # whose paths are signed as sent
 MAX_EXPIRES = 604_800  # seconds, seven days: the longest life of a presigned URL (AWS, sigv4-query-string-auth)
 
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986, 2.3
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"  # RFC 3986, 2.3
+_KEPT_IN_PATH = _UNRESERVED + b"/"
 _ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
-_ENCODED_PATH = [*_ENCODED[: ord("/")], "/", *_ENCODED[ord("/") + 1 :]]
+_ENCODED_PATH = [chr(byte) if byte in _KEPT_IN_PATH else f"%{byte:02X}" for byte in range(256)]
 
 
 class Credentials:
@@ -81,24 +83,26 @@ def _credential(name: str, value: str) -> str:
 class Scope:
     """The credential scope of one signature: its time (`20150830T123600Z`, UTC), region and service."""
 
-    __slots__ = ("region", "service", "timestamp")
+    __slots__ = ("date", "region", "service", "text", "timestamp")
 
     def __init__(self, timestamp: str, region: str, service: str) -> None:
         self.timestamp = timestamp
+        self.date = timestamp[:8]  # of the one timestamp, so that midnight cannot fall between the two
         self.region = region
         self.service = service
-
-    @property
-    def date(self) -> str:
-        """The day, `20150830`: taken from the one timestamp, so that midnight cannot fall between the two."""
-        return self.timestamp[:8]
+        self.text = f"{self.date}/{region}/{service}/aws4_request"
 
     def __str__(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+        return self.text
 
 
 def format_timestamp(seconds: float) -> str:
     """Seconds since 1970 as `20150830T123600Z`, the ISO 8601 basic form in UTC that X-Amz-Date demands."""
+    return _second(seconds // 1)
+
+
+@lru_cache(maxsize=8)  # small requests come by the thousand in one second
+def _second(seconds: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
 
 
@@ -107,14 +111,15 @@ def uri_encode(text: Text) -> str:
 
     Raises UnicodeEncodeError (a ValueError) for a lone surrogate.
     """
-    data = text.encode("utf-8") if isinstance(text, str) else text
-    return "".join([_ENCODED[byte] for byte in data])
+    data = text.encode() if isinstance(text, str) else text
+    return str(data, "latin-1").translate(_ENCODED)  # one character for each byte
 
 
 def uri_encode_path(path: Text) -> str:
     """The same, but `/` stays as it is."""
-    data = path.encode("utf-8") if isinstance(path, str) else path
-    return "".join([_ENCODED_PATH[byte] for byte in data])
+    data = path.encode() if isinstance(path, str) else path
+    text = str(data, "latin-1")
+    return text.translate(_ENCODED_PATH) if data.translate(None, _KEPT_IN_PATH) else text  # most keys are plain
 
 
 def normalise_path(path: str) -> str:
@@ -138,21 +143,22 @@ def canonical_uri(path: str, service: str) -> str:
 
 def canonical_query(pairs: Pairs) -> str:
     """The query as it is signed, and sent: encoded first, then sorted by name and value; `k` becomes `k=`."""
-    return "&".join([f"{name}={value}" for name, value in sorted((uri_encode(n), uri_encode(v)) for n, v in pairs)])
+    return "&".join([f"{name}={value}" for name, value in sorted([(uri_encode(n), uri_encode(v)) for n, v in pairs])])
 
 
-def canonical_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
+def canonical_headers(headers: Headers) -> tuple[str, str]:
     """The block of canonical headers and the list of signed headers; the values of a repeated name are joined."""
-    values: dict[str, list[str]] = {}
-    for name, value in headers:
-        values.setdefault(name.lower(), []).append(" ".join(value.split()))
-    names = sorted(values)
-    return "".join([f"{name}:{','.join(values[name])}\n" for name in names]), ";".join(names)
+    values: dict[str, str] = {}
+    for given, value in headers:
+        name, trimmed = given.lower(), " ".join(value.split())
+        values[name] = f"{values[name]},{trimmed}" if name in values else trimmed
+    names, block = sorted(values), ""
+    for name in names:
+        block += f"{name}:{values[name]}\n"
+    return block, ";".join(names)
 
 
-def canonical_request(
-    method: str, uri: str, query: str, headers: Iterable[tuple[str, str]], payload_hash: str
-) -> tuple[str, str]:
+def canonical_request(method: str, uri: str, query: str, headers: Headers, payload_hash: str) -> tuple[str, str]:
     """The canonical request, and the list of signed headers that is part of it."""
     block, signed = canonical_headers(headers)
     return f"{method}\n{uri}\n{query}\n{block}\n{signed}\n{payload_hash}", signed
@@ -160,35 +166,45 @@ def canonical_request(
 
 def string_to_sign(scope: Scope, canonical: str) -> str:
     """The text that is signed in place of the canonical request."""
-    digest = hashlib.sha256(canonical.encode("utf-8")).hexdigest()
-    return f"{ALGORITHM}\n{scope.timestamp}\n{scope}\n{digest}"
+    return f"{ALGORITHM}\n{scope.timestamp}\n{scope.text}\n{sha256(canonical.encode()).hexdigest()}"
 
 
-@lru_cache(maxsize=8)  # one key lasts a day; small, because each entry keeps a secret in memory
 def signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
     """The key of one day, region and service: four HMACs from the secret (AWS, "Calculate the signature")."""
-    key = _hmac(b"AWS4" + secret_key.encode("utf-8"), date)
+    key = _hmac(b"AWS4" + secret_key.encode(), date)
     return _hmac(_hmac(_hmac(key, region), service), "aws4_request")
 
 
 def signature(credentials: Credentials, scope: Scope, to_sign: str) -> str:
-    """The signature of a string to sign: 64 hex digits."""
-    key = signing_key(credentials.secret_key, scope.date, scope.region, scope.service)
-    return _hmac(key, to_sign).hex()
+    """The signature of a string to sign: its HMAC under the signing key, 64 hex digits."""
+    inner, outer = _begun(credentials.secret_key, scope.date, scope.region, scope.service)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(to_sign.encode())
+    outer.update(inner.digest())
+    return outer.hexdigest()
+
+
+@lru_cache(maxsize=8)  # one key lasts a day; small, because each entry keeps a secret in memory
+def _begun(secret_key: str, date: str, region: str, service: str) -> tuple[_Hash, _Hash]:
+    """HMAC's two hashes with the signing key in them (RFC 2104, 2 and 4), to be copied: `hmac` makes them anew."""
+    block = signing_key(secret_key, date, region, service).ljust(64, b"\0")
+    return sha256(bytes(x ^ 0x36 for x in block)), sha256(bytes(x ^ 0x5C for x in block))
 
 
 def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.new(key, text.encode("utf-8"), hashlib.sha256).digest()
+    import hmac  # four times a day
+
+    return hmac.new(key, text.encode(), "sha256").digest()
+
+
+def authorization(credentials: Credentials, scope: Scope, canonical: str, signed: str) -> str:
+    """The value of Authorization for a canonical request (x-amz-date is in it) and its list of signed headers."""
+    value = signature(credentials, scope, string_to_sign(scope, canonical))
+    return f"{ALGORITHM} Credential={credentials.access_key}/{scope.text}, SignedHeaders={signed}, Signature={value}"
 
 
 def sign_headers(
-    credentials: Credentials,
-    scope: Scope,
-    method: str,
-    uri: str,
-    query: str,
-    headers: Iterable[tuple[str, str]],
-    payload_hash: str,
+    credentials: Credentials, scope: Scope, method: str, uri: str, query: str, headers: Headers, payload_hash: str
 ) -> dict[str, str]:
     """The header form: the headers to add to a request that has `headers` (`host` must be among them).
 
@@ -198,11 +214,8 @@ def sign_headers(
     added = {"x-amz-date": scope.timestamp}
     if credentials.session_token is not None:
         added["x-amz-security-token"] = credentials.session_token
-    canonical, signed = canonical_request(method, uri, query, [*headers, *added.items()], payload_hash)
-    value = signature(credentials, scope, string_to_sign(scope, canonical))
-    added["Authorization"] = (
-        f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={value}"
-    )
+    canonical = canonical_request(method, uri, query, [*headers, *added.items()], payload_hash)
+    added["Authorization"] = authorization(credentials, scope, *canonical)
     return added
 
 
@@ -212,7 +225,7 @@ def sign_query(
     method: str,
     uri: str,
     pairs: Pairs,
-    headers: Iterable[tuple[str, str]],
+    headers: Headers,
     payload_hash: str,
     *,
     expires_in: int,
@@ -229,7 +242,7 @@ def sign_query(
     headers = list(headers)
     own: list[tuple[Text, Text]] = [
         ("X-Amz-Algorithm", ALGORITHM),
-        ("X-Amz-Credential", f"{credentials.access_key}/{scope}"),
+        ("X-Amz-Credential", f"{credentials.access_key}/{scope.text}"),
         ("X-Amz-Date", scope.timestamp),
         ("X-Amz-Expires", str(expires_in)),
         ("X-Amz-SignedHeaders", canonical_headers(headers)[1]),

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 
 from . import checksums, ranges
-from .answers import ObjectInfo
-from .comparison import check_parts
 from .errors import (
     CDNError,
     IntegrityError,
@@ -21,8 +19,8 @@ from .errors import (
     TransportError,
 )
 from .exchange import about
-from .files import read_at
-from .filling import Filling
+from .files import read_at, write_at
+from .notes import from_notes, noted
 from .progress import Raised
 from .retrieval import Retrieval
 
@@ -30,29 +28,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
+    from .answers import ObjectInfo
     from .exchange import Exchange
     from .files import Replacement
+    from .filling import Filling
     from .progress import Meter
     from .ranges import Ranges
     from .s3 import Request
 
+FEW = 64 << 10  # bytes of an object that is fetched at once: nobody is to help, nothing of it is worth keeping
 RESUME_LEAST = 8 << 20  # bytes of an object from which on a part of it is worth a record
 SYNC_EVERY = 32 << 20  # bytes after which the disk is waited for, so that a power cut costs no more than these
-_MAX_SIZE = 1 << 60  # bytes of an object, in a record that may say anything
 _NO_RANGES = (400, 405, 501)  # from a gateway that knows neither Range nor If-Match: all of it may come all the same
-# What of an answer's headers describes the object, beside x-amz-*: a proxy's cookies have no business on the disk.
-_RECORDED = frozenset(
-    [
-        "etag",
-        "last-modified",
-        "content-type",
-        "content-encoding",
-        "content-language",
-        "cache-control",
-        "content-disposition",
-        "expires",
-    ]
-)
 
 
 class Download:
@@ -73,7 +60,7 @@ class Download:
         range_size: int | None,
         meter: Meter,
     ) -> None:
-        from threading import Lock  # noqa: PLC0415 - not at import time
+        from threading import Lock
 
         self._exchange = exchange
         self._request = request
@@ -84,6 +71,7 @@ class Download:
         self._meter = meter
         self._retrieval = Retrieval(exchange, request, exchange.patience(), etag_is_md5=etag_is_md5)
         self._filling: Filling | None = None
+        self._verifier: checksums.Verifier | None = None
         self._noting = Lock()
         self._is_syncing = False
         self._synced = 0  # bytes that were here when the disk was last waited for
@@ -138,7 +126,7 @@ class Download:
             return
         try:
             self._replacement.sync()
-            self._replacement.note(self._record(self._retrieval.info), here, here)
+            self._replacement.note(noted(self._retrieval.info), here, here)
         except OSError:  # what was noted before is true still
             return
         if isinstance(error, CDNError) and self._replacement.keep():
@@ -197,10 +185,10 @@ class Download:
         is_shared = self._filling is not None and self._filling.is_shared
         return is_shared and (is_no_range or isinstance(error, InvalidResponse))
 
-    def _open(self, file: BinaryIO) -> Filling:
-        """Send the first request: for what an earlier run has not fetched, or for all of it."""
+    def _open(self, file: BinaryIO) -> Filling | None:
+        """Send the first request: for what an earlier run has not fetched, or for all of it; None for a few bytes."""
         retrieval, record = self._retrieval, self._replacement.record
-        info = None if record is None else self._recorded(record)
+        info = None if record is None else from_notes(self._request, record, RESUME_LEAST)
         if record is not None and info is not None:
             retrieval.take(info, 0, info.size or 0)
             here = self._trusted(file, record) if retrieval.can_resume else []
@@ -212,7 +200,7 @@ class Download:
                         file.truncate(info.size)
                     self._replacement.reserve(info.size or 0)
                     synced = ranges.cut(ranges.read(record.get("synced")), here[-1][1])
-                    self._replacement.note(self._record(info), synced, here)  # from here on it is noted by this run
+                    self._replacement.note(noted(info), synced, here)  # from here on it is noted by this run
                     retrieval.ask_for(*ranges.missing(here, info.size or 0)[0], may_skip=True)
                     return filling
         if record is not None:
@@ -220,12 +208,18 @@ class Download:
         retrieval.begin()
         size = retrieval.info.size or 0
         self._replacement.reserve(size)
+        if size <= FEW:
+            self._meter.again(size)
+            self._verifier = retrieval.verifier
+            return None
         if size >= RESUME_LEAST and retrieval.can_resume:
-            self._replacement.note(self._record(retrieval.info), [], [])
+            self._replacement.note(noted(retrieval.info), [], [])
         self._filling = filling = self._made(file, retrieval.info)
         return filling
 
     def _made(self, file: BinaryIO, info: ObjectInfo) -> Filling:
+        from .filling import Filling
+
         proof, size = self._retrieval.proof, info.size or 0
         self._meter.again(size)
         self._verifier = checksums.Verifier(*proof) if proof is not None and self._is_in_order else None
@@ -238,19 +232,6 @@ class Download:
             meter=self._meter,
             clock=lambda: self._exchange.monotonic(),  # noqa: PLW0108 - as it is then: it may be replaced
         )
-
-    def _record(self, info: ObjectInfo) -> dict[str, Any]:
-        kept = {name: value for name, value in info.headers.items() if name in _RECORDED or name.startswith("x-amz-")}
-        return {"size": info.size, "headers": kept}
-
-    def _recorded(self, record: dict[str, Any]) -> ObjectInfo | None:
-        """The object of a record, None where it is not of the form that `_record` gives it."""
-        size, headers = record.get("size"), record.get("headers")
-        if not isinstance(size, int) or not RESUME_LEAST <= size <= _MAX_SIZE or not isinstance(headers, dict):
-            return None
-        if not all(isinstance(value, str) for value in headers.values()):
-            return None
-        return ObjectInfo(self._request.bucket, self._request.key or "", size, headers)
 
     def _trusted(self, file: BinaryIO, record: dict[str, Any]) -> Ranges:
         """The bytes of an earlier run that are gone on with: those that were on the disk, or are in its memory still.
@@ -287,13 +268,44 @@ class Download:
         try:
             replacement.sync()
             with self._noting:
-                replacement.note(self._record(self._retrieval.info), here, filling.here())
+                replacement.note(noted(self._retrieval.info), here, filling.here())
                 self._synced = ranges.total(here)
         finally:
             self._is_syncing = False
 
-    def _fill(self, file: BinaryIO, filling: Filling) -> None:
+    def _fill(self, file: BinaryIO, filling: Filling | None) -> None:
         """Fetch all of it, and prove it."""
+        first = self._retrieval
+        if filling is None:
+            self._fill_at_once(file)
+        else:
+            self._fill_with_help(filling)
+        try:
+            if first.proof is None:
+                from .comparison import check_parts
+
+                read = lambda amount, place: read_at(file, amount, place)  # noqa: E731
+                self.verified = check_parts(self._exchange, self._request, first.info, read)
+            elif filling is not None and self._verifier is None:
+                checksums.compare("crc32", filling.crc32(), first.proof[1])
+                self.verified = "crc32"
+            elif self._verifier is not None:
+                self._verifier.check()
+                self.verified = self._verifier.name
+        except IntegrityError as error:
+            raise about(self._request, error) from None
+
+    def _fill_at_once(self, file: BinaryIO) -> None:
+        content = bytearray()
+        for block in iter(lambda: self._retrieval.read(FEW), b""):
+            content += block
+            self._meter.add(len(block))
+        if self._verifier is not None:
+            self._verifier.update(content)
+        with memoryview(content) as view:
+            write_at(file, view, 0)
+
+    def _fill_with_help(self, filling: Filling) -> None:
         first = self._retrieval
 
         def helper() -> Retrieval:
@@ -311,15 +323,3 @@ class Download:
             )
         finally:
             self._helped += filling.moved
-        try:
-            if first.proof is None:
-                read = lambda amount, place: read_at(file, amount, place)  # noqa: E731
-                self.verified = check_parts(self._exchange, self._request, first.info, read)
-            elif self._verifier is None:
-                checksums.compare("crc32", filling.crc32(), first.proof[1])
-                self.verified = "crc32"
-            else:
-                self._verifier.check()
-                self.verified = self._verifier.name
-        except IntegrityError as error:
-            raise about(self._request, error) from None

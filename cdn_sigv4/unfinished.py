@@ -7,20 +7,17 @@ endpoint, bucket and key, held under a lock like a download's part (parts.py).
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 
 from . import multipart
+from .hashes import sha256
 from .parts import claim, sweep_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Union
+    from typing import Any
 
     from .parts import Claim
-
-    AnyPath = Union[str, "os.PathLike[str]"]
 
 LIFE = 7 * 24 * 3600  # seconds after which a record is of no use: MinIO drops an unfinished upload after one day
 
@@ -71,7 +68,7 @@ class UploadRecord:
         self.outdated: str | None = None
 
     def __enter__(self) -> UploadRecord:  # noqa: PYI034 - Self needs typing_extensions
-        name = hashlib.sha256(self._source.encode("utf-8")).hexdigest()
+        name = sha256(self._source.encode("utf-8")).hexdigest()
         try:
             os.makedirs(self._folder, 0o700, exist_ok=True)
             self._claim = claim(os.path.join(self._folder, name), 0o600, self._source)
@@ -105,9 +102,7 @@ class UploadRecord:
         if self._claim is not None:
             self._claim.notes.forget()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._claim is not None:
             self._claim.file.close()
             if not self.is_written:

@@ -5,28 +5,28 @@ Rules: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html; what 
 
 from __future__ import annotations
 
-import hashlib
-
 from . import answers, checksums, multipart, s3
-from .body import Stream, open_body, open_source
 from .crew import check_workers
 from .errors import CDNError, SourceError
 from .exchange import about
-from .multiupload import InParts
+from .hashes import sha256
 from .progress import Meter, Raised, check_progress
 from .proof import Sent
-from .unfinished import UploadRecord
+from .source import Stream, open_body, open_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from .body import Body, Source
+    from .body import Body
     from .exchange import Exchange
+    from .multiupload import InParts
     from .progress import Progress
     from .proof import Evidence, Outcome
-    from .wire import Answer
+    from .reply import Answer
+    from .source import Source
+    from .unfinished import UploadRecord
 
 
 class OnePut(Sent):
@@ -125,7 +125,7 @@ class Upload:
         except SourceError as error:
             raise about(self._put.request, error) from error.__cause__
         except Raised as raised:
-            from traceback import clear_frames  # noqa: PLC0415 - hardly ever needed
+            from traceback import clear_frames  # hardly ever needed
 
             clear_frames(raised.__traceback__)  # which hold the block that was being sent
             failure: Exception | None = raised.error
@@ -162,6 +162,8 @@ class Upload:
         size = body.size if is_whole else multipart.part_size(body.size, self._part_size)
         if state_dir is None or body.stamp is None:
             return self._whole(body) if is_whole else self._pieces(body, size, None)
+        from .unfinished import UploadRecord
+
         source = f"{self._exchange.endpoint}/{self._put.bucket}/{self._put.key}"
         with UploadRecord(state_dir, source, self._stamp(body), self._exchange.clock()) as record:
             if not is_whole:
@@ -178,7 +180,7 @@ class Upload:
             "size": body.size,
             "checksum": self._put.checksum,
             "part_size": self._part_size,
-            "headers": hashlib.sha256(sent).hexdigest(),
+            "headers": sha256(sent).hexdigest(),
         }
 
     def _whole(self, body: Body) -> Outcome:
@@ -201,6 +203,8 @@ class Upload:
             raise
 
     def _in_parts(self, size: int, record: UploadRecord | None) -> InParts:
+        from .multiupload import InParts  # most uploads are small
+
         put = self._put
         return InParts(
             self._exchange,

@@ -27,7 +27,7 @@ from memorystore import MemoryStore
 from misbehaviour import METHODS, OBJECT, Meets, Stage
 from rawhttp import Answer, RawRequest
 
-from cdn_sigv4 import AccessDenied, S3Client, filling, multipart, transfer
+from cdn_sigv4 import AccessDenied, S3Client, filling, multipart, ranges, transfer
 
 PART = 64 << 10  # bytes of any part but the last
 LAST = 5  # its number
@@ -36,7 +36,8 @@ RESUMED = 4  # the part at which the upload broke that is gone on with
 AT_ONCE = {"HELP_AFTER": 0.0, "_FAST": float("inf")}  # for the helpers: no time goes by here
 SMALL_PIECES = [
     (multipart, {"MIN_PART": PART, "STREAM_PART": PART, "_AIM": 1, "_MIB": 4 << 10}),
-    (filling, {"_LEAST": PART // 2, "_MIB": 4 << 10, "BLOCK": 8 << 10, "NOTE_EVERY": 16 << 10, **AT_ONCE}),
+    (ranges, {"_MIB": 4 << 10}),
+    (filling, {"_LEAST": PART // 2, "BLOCK": 8 << 10, "NOTE_EVERY": 16 << 10, **AT_ONCE}),
     (transfer, {"RESUME_LEAST": PART}),
 ]
 
@@ -143,10 +144,14 @@ class BreakOff:
 
 
 class Moment(threading.Event):
-    """An event that is waited for no longer than a moment: a second round may be one without helpers."""
+    """An event that is waited for no longer than so many seconds: a round may be one without helpers."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
 
     def wait(self, timeout: float | None = None) -> bool:
-        super().wait(0.1)
+        super().wait(self._seconds)
         return True
 
 
@@ -162,7 +167,7 @@ class Gate:
         if asks_for_range and self._open is not None:
             self._open.set()
         elif self._may_be_helped(answer):
-            self._open = answer.delay = threading.Event() if self._open is None else Moment()
+            self._open = answer.delay = Moment(1.0 if self._open is None else 0.1)  # helpers come within milliseconds
             answer.delay_after = AHEAD
         return answer
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import json
 import multiprocessing
 import os
 import pathlib
 import random
+import sys
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import pytest
@@ -51,11 +54,11 @@ class Room:
         self.folder, self.server, self.store = folder, server, store
         self.target = folder / "model"
         self.part = self.numbered(0)
-        self.record = pathlib.Path(parts._name(str(self.target), "json"))
+        self.record = pathlib.Path(parts._stem(str(self.target)) + "json")
 
     def numbered(self, number: int) -> pathlib.Path:
         """The part of this number."""
-        return pathlib.Path(parts._name(str(self.target), str(number)))
+        return pathlib.Path(f"{parts._stem(str(self.target))}{number}")
 
     def put(self, body: bytes, key: str = "key", **headers: str) -> bytes:
         """Put an object into the store; its bytes."""
@@ -181,7 +184,14 @@ class Room:
 
 def start_child(task: Callable[..., object], *args: object) -> multiprocessing.Process:
     """A forked child that runs `task`."""
-    child = multiprocessing.get_context("fork").Process(target=task, args=args)
+
+    def run() -> None:
+        sys.settrace(None)  # the coverage of a child is kept by nobody, and what its parent holds is no garbage
+        threading.settrace(None)  # type: ignore[arg-type]
+        gc.freeze()
+        task(*args)
+
+    child = multiprocessing.get_context("fork").Process(target=run)
     child.start()
     return child  # type: ignore[return-value]
 

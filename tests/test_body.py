@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdn_sigv4 import body as module
-from cdn_sigv4.body import BLOCK, SPOOL_MEMORY, open_body
+from cdn_sigv4.body import BLOCK
 from cdn_sigv4.errors import SourceError
+from cdn_sigv4.source import SPOOL_MEMORY, open_body
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=100)
 

@@ -24,15 +24,15 @@ MAX_LINES = 330
 
 # Lowest first. A module imports only from floors below its own, also where it does so late or only for types.
 FLOORS = [
-    ["errors", "sigv4", "record", "certificate", "crew", "progress", "ranges"],
-    ["parts"],
+    ["errors", "hashes", "record", "certificate", "crew", "progress", "ranges"],
+    ["sigv4", "parts"],
     ["checksums", "endpoint", "files"],
     ["body"],
-    ["s3"],
+    ["s3", "source"],
     ["answers", "auth", "retry", "outcome"],
-    ["diagnosis", "reader", "result", "multipart"],
-    ["adapter", "unfinished"],
-    ["failures"],
+    ["diagnosis", "reader", "result", "multipart", "reply", "connection", "notes"],
+    ["adapter", "direct", "failures", "unfinished"],
+    ["ordinary"],
     ["wire"],
     ["exchange"],
     ["retrieval", "proof", "listing", "comparison"],
@@ -51,6 +51,10 @@ UNKNOWN_TO_THE_PURE = {"requests", "urllib3", "socket", "ssl", "os", "random", "
 # What `import cdn_sigv4` must not bring with it: each costs milliseconds, the first four most.
 HEAVY = ["requests", "urllib3", "http.client", "ssl", "socket", "typing", "dataclasses", "logging", "urllib.parse"]
 HEAVY += ["email", "xml", "tempfile", "inspect", "pathlib", "random", "asyncio", "json", "datetime", "threading"]
+HEAVY += ["hashlib", "_hashlib", "hmac", "mmap", "queue", "concurrent", "contextlib", "html", "secrets", "re"]
+# Its own modules that wait for the first request, or for the first transfer that needs them.
+LATE = ["adapter", "certificate", "comparison", "connection", "diagnosis", "direct", "failures", "filling", "listing"]
+LATE += ["multiupload", "ordinary", "reply", "unfinished", "wire"]
 
 MAKE_EVERYTHING = """
     from {name} import CDNCredentials, CDNManager, Credentials, S3Client, SigV4Auth
@@ -95,28 +99,67 @@ def test_import_is_light():
     assert loaded.isdisjoint(HEAVY), loaded.intersection(HEAVY)
 
 
+def test_import_leaves_the_rest_for_later():
+    """All of the package comes but what a first request brings, and what only some calls need."""
+    out = run("import cdn_sigv4\nprint(*sys.modules)")
+    own = {name.partition(".")[2] for name in out.split() if name.startswith("cdn_sigv4.")}
+    assert own == set(MODULES) - {"__init__", *LATE}
+
+
 def test_clients_are_light():
     """Making clients and signing a URL need neither `requests` nor urllib3: they work where these are not installed."""
     out = run(MAKE_EVERYTHING.format(name="cdn_sigv4", port=9) + "    print(*sys.modules)")
     assert set(out.split()).isdisjoint({"requests", "urllib3", "http.client", "socket", "ssl"})
 
 
-def test_first_request_imports_requests():
-    """The first request is what imports `requests`, not the client that makes it."""
-    run(
-        """
-        from cdn_sigv4 import Credentials, S3Client, TransportError
-        client = S3Client("http://127.0.0.1:1", Credentials("KEY", "SECRET"), retry=None)
-        assert "requests" not in sys.modules
-        try:
-            client.head_bucket("bucket")
-        except TransportError:
-            assert "requests" in sys.modules
-        else:
-            raise AssertionError("port 1 answers")
-        """,
-        flags=("-E",),
-    )
+FIRST_REQUEST = """
+    import os
+    os.environ.update({environ})
+    from cdn_sigv4 import Credentials, S3Client, TransportError
+    client = S3Client("{scheme}://127.0.0.1:1", Credentials("KEY", "SECRET"), retry=None)
+    assert "urllib3" not in sys.modules
+    try:
+        client.head_bucket("bucket")
+    except TransportError:
+        print(*sys.modules)
+    else:
+        raise AssertionError("port 1 answers")
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "environ", "is_imported"),
+    [("http", {}, False), ("https", {}, True), ("http", {"HTTP_PROXY": "http://127.0.0.1:1"}, True)],
+    ids=["http", "https", "proxy"],
+)
+def test_first_request_imports(scheme, environ, is_imported):
+    """The first request imports urllib3; `requests` where it is asked for proxies and authorities, or by a failure."""
+    code = FIRST_REQUEST.format(scheme=scheme, environ=environ)
+    code = code.replace("except TransportError:", "except TransportError as error:")
+    loaded = run(code, flags=("-E",)).split()
+    assert "urllib3" in loaded
+    assert ("cdn_sigv4.ordinary" in loaded) == is_imported
+
+
+def test_a_request_without_requests():
+    """A whole small request over plain HTTP needs no `requests`: it would take as long as all the rest."""
+    code = """
+    import socket, threading
+    server = socket.create_server(("127.0.0.1", 0))
+    def serve():
+        connection, _ = server.accept()
+        connection.recv(65536)
+        connection.sendall(b'HTTP/1.1 200 OK\\r\\nETag: "x"\\r\\nContent-Length: 2\\r\\n\\r\\nhi')
+        connection.close()
+    threading.Thread(target=serve).start()
+    from cdn_sigv4 import Credentials, S3Client
+    with S3Client(f"http://127.0.0.1:{server.getsockname()[1]}", Credentials("KEY", "SECRET")) as client:
+        with client.get_object("bucket", "key") as reader:
+            assert reader.read() == b"hi"
+    server.close()
+    print(*sys.modules)
+    """
+    assert "requests" not in run(code.replace("\\\\", "\\"), flags=("-E",)).split()
 
 
 @pytest.mark.parametrize("name", ["renamed", "vendor.deep.cdn"])
@@ -199,7 +242,7 @@ def test_only_the_wire_knows_requests():
     """Only what sends, and names what went wrong in sending, imports `requests` at run time."""
     users = {module for module in MODULES if imported_at_run_time(module) & {"requests", "urllib3"}}
     assert "wire" in users
-    assert users <= {"wire", "adapter", "failures"}
+    assert users <= {"wire", "adapter", "connection", "direct", "failures", "ordinary", "reply"}
 
 
 def test_no_third_party_but_requests():

@@ -18,7 +18,7 @@ from kit_files import content
 from rawserver import Answer, RawServer, in_turn
 
 from cdn_sigv4 import IntegrityError, Retry, S3Client, checksums
-from cdn_sigv4.body import open_body
+from cdn_sigv4.source import open_body
 
 TWICE = Retry(attempts=3, budget=1000)
 DAMAGED = BODY[:777] + bytes([BODY[777] ^ 1]) + BODY[778:]

@@ -36,7 +36,7 @@ def all_at_once(patch):
 def small_ranges(patch):
     """Let ranges, notes and waits for the disk be small ones, and all connections join at once."""
     all_at_once(patch)
-    patch.setattr(filling, "_MIB", MIB // 16)  # to which ranges are aligned: less than the least of them
+    patch.setattr(ranges, "_MIB", MIB // 16)  # to which ranges are aligned: less than the least of them
     patch.setattr(filling, "_LEAST", MIB // 2)
     patch.setattr(filling, "BLOCK", MIB // 8)
     patch.setattr(filling, "NOTE_EVERY", MIB // 4)

@@ -43,7 +43,7 @@ def test_errors_of_downloads(manager, loopback, folder, errors, answer, kind, be
     assert content(folder) == before
 
 
-@pytest.mark.parametrize("function", ["parts.open_ours", "filling.write_at", "files.os.fsync", "files.os.replace"])
+@pytest.mark.parametrize("function", ["parts.open_ours", "transfer.write_at", "files.os.fsync", "files.os.replace"])
 def test_errors_of_the_disk(manager, store, folder, errors, monkeypatch, function):
     """A disk that fails at any step is False with its OSError; the old file stays, neither file nor folder is left."""
     (folder / "old").write_bytes(b"old")
@@ -65,12 +65,7 @@ def test_interrupted_download(manager, store, folder, errors, monkeypatch, where
     store.put(BUCKET, "old", b"new")
     store.put(BUCKET, "deep/er/new", b"new")
     if where == "body":
-
-        def readinto(_, view):
-            view[:1] = next(blocks)[:1]
-            return 1
-
-        monkeypatch.setattr(Retrieval, "readinto", readinto)
+        monkeypatch.setattr(Retrieval, "read", lambda *_: next(blocks))
     else:
         monkeypatch.setattr(f"cdn_sigv4.files.os.{where}", raiser(KeyboardInterrupt()))
     for key in ("old", "deep/er/new"):

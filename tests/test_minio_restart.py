@@ -58,6 +58,15 @@ class Meter:
             self._look()
             return count
 
+        real_sendfile = os.sendfile
+
+        def sendfile(*args):
+            count = real_sendfile(*args)
+            with self._lock:
+                self.sent += count
+            self._look()
+            return count
+
         def recv_into(sock, *args):
             count = real_recv_into(sock, *args)
             with self._lock:
@@ -65,6 +74,7 @@ class Meter:
             self._look()
             return count
 
+        monkeypatch.setattr(os, "sendfile", sendfile)
         monkeypatch.setattr(socket.socket, "sendall", sendall)
         monkeypatch.setattr(socket.socket, "send", send)
         monkeypatch.setattr(socket.socket, "recv_into", recv_into)

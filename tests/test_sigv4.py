@@ -18,18 +18,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import hashes, sigv4
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 
 UNRESERVED = string.ascii_letters + string.digits + "-._~"
 CREDENTIALS = sigv4.Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 SCOPE = sigv4.Scope("20150830T123600Z", "us-east-1", "s3")
-HEADERS = [("Host", "store.example:9000"), ("x-amz-content-sha256", sigv4.EMPTY_SHA256)]
+HEADERS = [("Host", "store.example:9000"), ("x-amz-content-sha256", hashes.EMPTY_SHA256)]
 
 
 def sign_headers(credentials=CREDENTIALS, scope=SCOPE):
-    return sigv4.sign_headers(credentials, scope, "GET", "/key", "", HEADERS, sigv4.EMPTY_SHA256)
+    return sigv4.sign_headers(credentials, scope, "GET", "/key", "", HEADERS, hashes.EMPTY_SHA256)
 
 
 def sign_query(expires_in=60, *, credentials=CREDENTIALS, scope=SCOPE, pairs=()):
@@ -47,6 +47,13 @@ def key_by_hand(secret, date, region, service):
     for text in (date, region, service, "aws4_request"):
         key = hmac_sha256(key, text)
     return key
+
+
+def signature(secret, date, region, service):
+    """The package's signature of the word `text`."""
+    scope = sigv4.Scope(SCOPE.timestamp, region, service)
+    scope.date = date
+    return sigv4.signature(sigv4.Credentials("AK", secret), scope, "text")
 
 
 @pytest.mark.parametrize(
@@ -224,10 +231,10 @@ def test_one_time_makes_date_scope_and_key(seconds, timestamp, date):
     """On both sides of midnight the date header, the scope and the signing key are of the same day."""
     scope = sigv4.Scope(sigv4.format_timestamp(seconds), "eu-central-1", "s3")
     assert (scope.timestamp, scope.date) == (timestamp, date)
-    assert str(scope) == f"{date}/eu-central-1/s3/aws4_request"
+    assert str(scope) == scope.text == f"{date}/eu-central-1/s3/aws4_request"
 
     dated = [*HEADERS, ("x-amz-date", timestamp)]
-    canonical, signed = sigv4.canonical_request("GET", "/key", "", dated, sigv4.EMPTY_SHA256)
+    canonical, signed = sigv4.canonical_request("GET", "/key", "", dated, hashes.EMPTY_SHA256)
     to_sign = sigv4.string_to_sign(scope, canonical)
     assert to_sign.split("\n")[1:3] == [timestamp, str(scope)]
     value = hmac_sha256(key_by_hand(CREDENTIALS.secret_key, date, "eu-central-1", "s3"), to_sign).hex()
@@ -281,16 +288,16 @@ def test_expires_in_out_of_bounds(seconds):
 
 
 def test_cache_of_signing_keys_is_bounded():
-    """However many secrets and days there are, only a few keys stay in memory, and every answer is the right one."""
-    limit = sigv4.signing_key.cache_info().maxsize
+    """However many secrets and days there are, only a few keys stay in memory, and every signature is the right one."""
+    limit = sigv4._begun.cache_info().maxsize
     assert limit is not None
     assert 1 <= limit <= 64
     wanted = [(f"secret {i}", f"201508{day:02d}", "us-east-1", "s3") for i in range(20) for day in (1, 2, 3, 4)]
     wanted *= 3
     random.Random(0).shuffle(wanted)
-    for arguments in wanted:
-        assert sigv4.signing_key(*arguments) == key_by_hand(*arguments)
-        assert sigv4.signing_key.cache_info().currsize <= limit
+    for secret, *place in wanted:
+        assert signature(secret, *place) == hmac_sha256(key_by_hand(secret, *place), "text").hex()
+        assert sigv4._begun.cache_info().currsize <= limit
 
 
 def test_signing_keys_are_never_shared():
@@ -306,7 +313,7 @@ def test_signing_keys_are_never_shared():
         ("secret", "20150830", "us-east-1s", "3"),
     ]
     for _ in range(2):
-        for other in others:
-            assert sigv4.signing_key(*base) == key_by_hand(*base)
-            assert sigv4.signing_key(*other) == key_by_hand(*other)
+        for arguments in [base, *others]:
+            assert sigv4.signing_key(*arguments) == key_by_hand(*arguments)
+            assert signature(*arguments) == hmac_sha256(key_by_hand(*arguments), "text").hex()
     assert len({sigv4.signing_key(*arguments) for arguments in [base, *others]}) == 8

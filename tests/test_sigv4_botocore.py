@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit_auth import clock_of_botocore
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import hashes, sigv4
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=150)
 
@@ -196,4 +196,4 @@ def test_generic_header_form(case):
 @in_presigned_form(SERVICES)
 def test_generic_presigned_form(case):
     """For any other service the presigned URL has botocore's path, parameters and signature."""
-    check_presigned_form(case, botocore.auth.SigV4QueryAuth, sigv4.EMPTY_SHA256)
+    check_presigned_form(case, botocore.auth.SigV4QueryAuth, hashes.EMPTY_SHA256)

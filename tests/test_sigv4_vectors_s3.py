@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from kit_vectors import Checks, credentials_of, load, scope_of, sha256, signature_in
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import hashes, sigv4
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def _s3_sign(examples: dict[str, Any], form: str, previous: str, digest: str) ->
         "<ts>": scope.timestamp,
         "<scope>": str(scope),
         "<prev-sig>": previous,
-        "<sha256('')>": sigv4.EMPTY_SHA256,
+        "<sha256('')>": hashes.EMPTY_SHA256,
         "<sha256(chunk)>": digest,
         "<sha256(canonical-trailers)>": digest,
     }
