@@ -22,7 +22,7 @@ import pytest
 from .environment import ROOT
 from .processes import STOP_SECONDS, signals_as_interrupt
 
-MIDDLE = "test_i"  # the first name of the second half
+MIDDLE = "test_l"  # the first name of the second half
 
 
 def main(arguments: list[str]) -> int:

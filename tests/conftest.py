@@ -8,6 +8,7 @@ or proxy variables, nor their home folder; those which choose the server are rea
 
 import collections
 import contextlib
+import gc
 import os
 import secrets
 import shutil
@@ -56,6 +57,12 @@ def pytest_configure(config):
     for name in filter(is_private, USERS_ENVIRONMENT):
         del os.environ[name]
     os.environ["HOME"] = config.stash[EMPTY_HOME]
+
+
+def pytest_collection_finish(session):
+    """Let no collection of garbage walk through what pytest and its plugins hold: some tests collect all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config):

@@ -42,7 +42,8 @@ def hexadecimal(data: bytes) -> str:
 
 CONTENTS = {size: content(size) for size in (EMPTY, SMALL, LARGE, BIG)}
 DIGESTS = {size: hexadecimal(made) for size, made in CONTENTS.items()}
-KEYS = {EMPTY: [], SMALL: ["a", "b c+d%41", "ü/&<>"], BIG: [f"many/{number:04}" for number in range(1100)]}
+PAGE = 100  # keys: long ones, so that a page is read in several blocks
+KEYS = {EMPTY: [], SMALL: ["a", "b c+d%41", "ü/&<>"], BIG: [f"{number:0900}" for number in range(PAGE + 10)]}
 
 
 @functools.lru_cache(maxsize=None)
@@ -84,6 +85,7 @@ class Scene(NamedTuple):
         self.file.write_bytes(OLD)
         self.store.put(ELSEWHERE, OBJECT, DECOY)
         if operation == "list":
+            self.store.keys_per_page = PAGE
             for key in KEYS[self.size]:
                 self.store.put(BUCKET, key, key.encode("utf-8"))
         elif operation == "parts":

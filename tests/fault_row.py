@@ -49,7 +49,21 @@ class Row(NamedTuple):
     deaf: bool = False  # the port refuses
     stall: float = 5.0  # seconds without a byte that the client bears
     attempts: int = 10  # requests that the client makes at the most where it lasts; fewer where each takes its time
+    in_place: bool = False  # the answer is another's than the store's: the same whatever the object is
     strays: bool = False  # an upload in parts may stay open in the store: the fault has hidden its id
+
+    def sizes_for(self, operation: str) -> tuple[int, ...]:
+        """Those of `sizes` that make a difference: to a request, or to its answer."""
+        if operation == "put" or len(self.sizes) == 1:
+            return self.sizes
+        if operation == "delete" or self.in_place:
+            return KIB
+        return tuple(size for size in self.sizes if size != BIG or operation != "head")
+
+
+def said(fault: str, spoil: Spoil, outcomes: Outcomes, sizes: tuple[int, ...] = ALL) -> Row:
+    """A row about what somebody says in the store's place."""
+    return Row(fault, spoil, outcomes, sizes, in_place=True)
 
 
 def final(kind: str, operations: str = EVERY) -> Outcomes:

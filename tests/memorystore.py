@@ -51,7 +51,8 @@ class MemoryStore:
     `strict_query=False` is for boto3, which sends its query unsorted. With a `clock`, skew and expiry count.
     `objects` maps (bucket, key) to what is stored and `buckets` names the buckets; a test may look at both and fill
     them beforehand with `put`. `uploads` maps upload id to the multipart uploads that are open. A test may lower
-    `least_part` (bytes of any part but the last) and `parts_per_page`, and switch on two things that MinIO does:
+    `least_part` (bytes of any part but the last), `parts_per_page` and `keys_per_page`, and switch on two things that
+    MinIO does:
     `full_object_part_checksums` (GET of one part tells the part's checksum even if the object's is that of the whole)
     and `put_echoes_checksum` (the answer to a PUT has the checksum sent with it; the answer to a part always has).
     """
@@ -71,6 +72,7 @@ class MemoryStore:
         self.buckets: set[str] = set(buckets)
         self.uploads: dict[str, Upload] = {}
         self.least_part, self.parts_per_page = memorymultipart.LEAST_PART, memorymultipart.PARTS_PER_PAGE
+        self.keys_per_page = MAX_KEYS
         self.full_object_part_checksums = self.put_echoes_checksum = False
         self._secrets, self._tokens, self._region = secrets, dict(tokens or {}), region
         self._allow_unsigned, self._strict_query, self._clock = allow_unsigned_payload, strict_query, clock
@@ -145,7 +147,8 @@ class MemoryStore:
             return Answer()
         if request.method == "GET" and query.get("list-type") == b"2" and set(query) <= LISTING:
             entries = sorted((key, stored) for (owner, key), stored in self.objects.items() if owner == bucket)
-            return Answer(headers={"Content-Type": "application/xml"}, body=_listing(bucket, entries, query))
+            body = _listing(bucket, entries, query, self.keys_per_page)
+            return Answer(headers={"Content-Type": "application/xml"}, body=body)
         raise StoreError(501, "NotImplemented", "this call on a bucket")
 
     def _on_upload(self, request: RawRequest, bucket: str, key: bytes, query: Mapping[str, bytes]) -> Answer:
@@ -265,11 +268,11 @@ def _span(value: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-def _listing(bucket: str, entries: list[tuple[bytes, Stored]], query: Mapping[str, bytes]) -> bytes:
+def _listing(bucket: str, entries: list[tuple[bytes, Stored]], query: Mapping[str, bytes], most: int) -> bytes:
     """ListBucketResult. The continuation token is the last name given out; a common prefix stands for all under it."""
     encoded = query.get("encoding-type") == b"url"
     prefix, delimiter = query.get("prefix", b""), query.get("delimiter", b"")
-    limit = min(int(query.get("max-keys", b"1000")), MAX_KEYS)
+    limit = min(int(query.get("max-keys", b"1000")), most)
     token = query.get("continuation-token")
     after = query.get("start-after", b"") if token is None else base64.b64decode(token)
     rows: dict[bytes, str] = {}

@@ -69,7 +69,8 @@ class RawRequest:
 
     def header(self, name: str) -> str | None:
         """The value of a header: None if absent, joined with `, ` if sent more than once."""
-        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        name = name.lower()
+        values = [value for key, value in self.headers if key.lower() == name]
         return ", ".join(values) if values else None
 
     def __repr__(self) -> str:

@@ -152,7 +152,7 @@ def test_hang_is_seen(monkeypatch):
 
 def test_report(monkeypatch, capsys, tmp_path):
     """scripts/faults prints a line a case, what nobody can detect, and the counts; and writes them as JSON."""
-    some = GROUPS["404 - get"][:2]
+    some = GROUPS["404 - put"][:2]
     monkeypatch.setattr(fault_report, "cases", lambda: some)
     assert fault_report.main(["--json", str(tmp_path / "rows.json")], "usage") == 0
     shown = capsys.readouterr().out
@@ -163,8 +163,8 @@ def test_report(monkeypatch, capsys, tmp_path):
     assert shown.endswith(f"\n{counts}\n")
     rows = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))["cdn_sigv4"]
     assert [(row["fault"], row["operation"], row["outcome"], row["attempts"]) for row in rows] == [
-        ("404", "get", "NotFound", 1),
-        ("404", "get", "NotFound", 1),
+        ("404", "put", "NotFound", 1),
+        ("404", "put", "NotFound", 1),
     ]
 
 
@@ -187,4 +187,4 @@ def test_peers(monkeypatch, capsys):
         "boto3": [RIGHT],
         "minio-py": [RIGHT],
     }
-    assert "closed behind the answer  passes  get        1 KiB  right      right  right" in capsys.readouterr().out
+    assert "closed behind the answer  lasts  get        1 KiB  right      right  right" in capsys.readouterr().out
