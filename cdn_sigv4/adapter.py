@@ -1,7 +1,7 @@
 """What `requests` is given instead of its own: a request that nothing prepares, and an adapter that sends it as it is.
 
-wire.py takes this way where a proxy stands before the server, or where the caller's session, or somebody who stands in
-for the network in a test, is to be asked.
+ordinary.py sends with them, where a proxy stands before the server, or where the caller's session, or somebody who
+stands in for the network in a test, is to be asked.
 """
 
 from __future__ import annotations

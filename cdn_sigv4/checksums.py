@@ -20,14 +20,11 @@ if TYPE_CHECKING:
 
     Block = Union[bytes, bytearray, memoryview]
 
-    class Taker(Protocol):
-        """What is fed with blocks."""
+    class Digest(Protocol):
+        """What is fed with blocks, and then asked."""
 
         def update(self, data: Block, /) -> None:
             """Take one block more."""
-
-    class Digest(Taker, Protocol):
-        """The same, and then asked."""
 
         def digest(self) -> bytes:
             """The checksum of all blocks."""
@@ -110,9 +107,9 @@ def digests(blocks: Iterable[Block], names: Iterable[str], size: int) -> dict[st
     two cores the second is nearly free.
     """
     made = {name: new(name) for name in names}
-    digests = list(made.values())
-    beside = started(digests.pop()) if len(digests) > 1 and size >= PARALLEL_SIZE else None
-    takers: list[Digest | Beside] = list(made.values()) if beside is None else [beside, *digests]
+    *rest, last = made.values()
+    beside = _started(last) if rest and size >= PARALLEL_SIZE else None
+    takers: list[Digest | Beside] = [last, *rest] if beside is None else [beside, *rest]
     try:
         for block in blocks:
             for taker in takers:
@@ -123,7 +120,7 @@ def digests(blocks: Iterable[Block], names: Iterable[str], size: int) -> dict[st
     return {name: digest.digest() for name, digest in made.items()}
 
 
-def started(digest: Taker) -> Beside | None:
+def _started(digest: Digest) -> Beside | None:
     """The digest in a thread of its own; None where there is none to be had."""
     try:
         return Beside(digest)
@@ -134,7 +131,7 @@ def started(digest: Taker) -> Beside | None:
 class Beside:
     """A digest that is made in a thread of its own, one block behind whoever brings them."""
 
-    def __init__(self, digest: Taker) -> None:
+    def __init__(self, digest: Digest) -> None:
         from queue import SimpleQueue
         from threading import Thread
 
@@ -156,11 +153,11 @@ class Beside:
                     self._digest.update(block)
             except BaseException as error:  # noqa: BLE001 - raised where the digest is asked for
                 self._failure = error
-            del block  # its memory is somebody else's
+            del block
             self._taken.put(None)
 
     def update(self, block: Block) -> None:
-        """Take one block more; the one before is done with when this returns, and its memory may be used again."""
+        """Take one block more, when the one before is done with: no more than two are held."""
         self._taken.get()
         self._blocks.put(block)
 

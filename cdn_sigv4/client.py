@@ -48,7 +48,7 @@ class S3Client(Operations):
     body out of the signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`:
     a `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is. Its adapters
     know neither the timeout while sending, nor an answer that comes early, nor one whose head was cut: only the
-    default session does (adapter.py).
+    default session does (connection.py).
 
     ValueError or TypeError for a setting that cannot work. It is not pickled: it holds a secret. Proxies and CA bundle
     of the environment count (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE), as they are at the first request.

@@ -44,7 +44,7 @@ _TOGETHER = 16 << 10  # bytes of a body that go out with the head, in one packet
 _MAX_WAITS = 100  # for a socket that is said to take bytes, and takes none
 _MAX_INTERIM = 10  # interim answers (1xx) before the final one: more are no HTTP, and could go on for ever
 _INTERIM_PEEK = 10  # bytes of an answer that tell an interim one: its version and first digit
-_BLANKS = " \t\r\n"  # and no others: in UTF-8 that is read as Latin-1 some letters' bytes pass for blanks
+_BLANKS = " \t"  # and no others: in UTF-8 that is read as Latin-1 some letters' bytes pass for blanks
 _MAX_LINE, _MAX_FIELDS = 65536, 100  # bytes of a line, and lines, of an answer's head: http.client's own limits
 
 
@@ -181,7 +181,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
         value = value.strip(_BLANKS)
         if "\r" in line or "\n" in line or "\0" in line:  # some take these for the end of a line, or of the value
             raise HTTPException("the answer's head has a control character in a header field")
-        is_folded = line[0] in " \t"  # as nobody should any more (RFC 9112, 5.2)
+        is_folded = line[0] in _BLANKS  # as nobody should any more (RFC 9112, 5.2)
         if is_folded and name:
             fields[name] += " " + line.strip(_BLANKS)
         elif is_folded or not colon:

@@ -256,7 +256,7 @@ class Exchange:
 
     def _connected(self) -> Wire:
         if self._wire is None:
-            from .wire import Wire  # imports requests: 120 ms that only a first request should cost
+            from .wire import Wire  # imports urllib3: 70 ms that only a first request should cost
 
             self._wire = Wire(
                 str(self.endpoint),

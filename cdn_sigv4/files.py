@@ -33,7 +33,7 @@ _WINDOWS_DEVICES = frozenset(
         *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³"),
     ]
 )
-_FEW = 64 << 10  # bytes that are written at once
+FEW = 64 << 10  # bytes of a file that is fetched and written at once
 _WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\')
 
 
@@ -172,7 +172,7 @@ class Replacement:
 
         For a few of them it is not worth the question: they are written at once, and then the system says the same.
         """
-        if size <= _FEW or not hasattr(os, "statvfs"):
+        if size <= FEW or not hasattr(os, "statvfs"):
             return
         disk = os.statvfs(self._folder)
         free = (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
@@ -309,4 +309,4 @@ def buffer(size: int) -> memoryview:
     """Memory to read into. On a page's boundary it is filled a third faster than a bytearray, which is not."""
     from mmap import mmap
 
-    return memoryview(bytearray(size) if size <= _FEW else mmap(-1, size))
+    return memoryview(bytearray(size) if size <= FEW else mmap(-1, size))

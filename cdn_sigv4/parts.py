@@ -161,9 +161,7 @@ def _taken(file: BinaryIO, path: str, record_path: str, source: str | None, mode
             return None
         file.seek(0, os.SEEK_END)
     claimed = Claim(file, path, record_path, locked=True, recording=bool(record_path) and source is not None)
-    if is_new:
-        claimed.notes.forget_late()
-    elif record is None:
+    if record is None:
         claimed.notes.forget()
     claimed.record = record
     claimed.notes.is_written = record is not None

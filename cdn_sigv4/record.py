@@ -80,11 +80,6 @@ class Record:
             self._may_be_there = not all(gone)
         self.is_written = False
 
-    def forget_late(self) -> None:
-        """Remove one that a run has left which was killed behind its commit; it was not writing then."""
-        if self._path and unlink(self._path):
-            self._may_be_there = False
-
     def end(self) -> None:
         """Leave it as it is from now on, also to a thread that comes late: the lock is somebody else's."""
         self._is_kept = False

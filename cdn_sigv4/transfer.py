@@ -19,7 +19,7 @@ from .errors import (
     TransportError,
 )
 from .exchange import about
-from .files import read_at, write_at
+from .files import FEW, read_at, write_at
 from .notes import from_notes, noted
 from .progress import Raised
 from .retrieval import Retrieval
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from .ranges import Ranges
     from .s3 import Request
 
-FEW = 64 << 10  # bytes of an object that is fetched at once: nobody is to help, nothing of it is worth keeping
 RESUME_LEAST = 8 << 20  # bytes of an object from which on a part of it is worth a record
 SYNC_EVERY = 32 << 20  # bytes after which the disk is waited for, so that a power cut costs no more than these
 _NO_RANGES = (400, 405, 501)  # from a gateway that knows neither Range nor If-Match: all of it may come all the same
@@ -208,7 +207,7 @@ class Download:
         retrieval.begin()
         size = retrieval.info.size or 0
         self._replacement.reserve(size)
-        if size <= FEW:
+        if size <= FEW:  # nobody is to help, and nothing of it is worth keeping
             self._meter.again(size)
             self._verifier = retrieval.verifier
             return None

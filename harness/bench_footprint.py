@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import Sequence
 
 from packaging.requirements import Requirement
 
-from .bench_jobs import BOTO3, MINIO, OBSTORE, OURS, REQUESTS, Figures, Job, Kind, WrongError, must_be
-from .environment import ROOT
+from . import footprint
+from .bench_jobs import BOTO3, MINIO, OBSTORE, OURS, REQUESTS, Figures, Job, Kind, WrongError
 
 KIB = "KiB"
 INSTALLED = Kind("installed", "installed beyond requests, without byte code", KIB, more_is_better=False)
 WHEEL = Kind("wheel", "wheel", KIB, more_is_better=False)
 KINDS = (INSTALLED, WHEEL)
 DISTRIBUTIONS = {BOTO3: "boto3", MINIO: "minio", OBSTORE: "obstore", REQUESTS: "requests-aws4auth"}
-SECONDS = 180.0  # for the wheel, whose builder comes from the registry
 
 
 def jobs(peers: Sequence[str], wanted: set[str]) -> list[Job]:
@@ -72,19 +70,9 @@ def size_of(distribution: str) -> int:
 def our_wheel() -> tuple[int, int]:
     """Bytes of this package's wheel, and of the files in it."""
     with tempfile.TemporaryDirectory(prefix="cdn-sigv4-wheel-") as folder:
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
         try:
-            done = subprocess.run(
-                [*command, "--wheel-dir", folder, str(ROOT)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                encoding="utf-8",
-                timeout=SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            raise WrongError(f"no wheel in {SECONDS:.0f} s") from None
-        must_be(done.returncode == 0, f"no wheel: {done.stderr.strip()[-300:]}")
-        (path,) = Path(folder).glob("*.whl")
+            path = footprint.build(Path(folder))
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            raise WrongError(f"no wheel: {error}") from None
         with zipfile.ZipFile(path) as archive:
             return path.stat().st_size, sum(each.file_size for each in archive.infolist())

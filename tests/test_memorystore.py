@@ -1,5 +1,6 @@
 """Proves the small S3: boto3, signed for real and checked by the judge, finds in it what it knows from a store."""
 
+import contextlib
 import datetime as dt
 import hashlib
 
@@ -61,13 +62,18 @@ def store():
     return MemoryStore({KEY: SECRET}, buckets=(BUCKET,), strict_query=False)
 
 
+@contextlib.contextmanager
+def talking_to(store):
+    """boto3 talking to a store."""
+    with RawServer(store) as server, contextlib.closing(boto(server.endpoint)) as client:
+        yield client
+
+
 @pytest.fixture
 def client(store):
     """boto3 talking to the store."""
-    with RawServer(store) as server:
-        client = boto(server.endpoint)
+    with talking_to(store) as client:
         yield client
-        client.close()
 
 
 @pytest.mark.parametrize("key", AWKWARD)

@@ -8,7 +8,7 @@ import zlib
 import pytest
 from kit import BUCKET, KEY, SECRET
 from rawserver import MemoryStore, RawServer
-from test_memorystore import AWKWARD, boto, refusal
+from test_memorystore import AWKWARD, boto, refusal, talking_to
 
 ONE, TWO, THREE = b"a" * 100, b"b" * 70, b"c"
 WHOLE = ONE + TWO + THREE
@@ -39,8 +39,7 @@ def tags(*bodies):
     return f'{tag(b"".join(hashlib.md5(body).digest() for body in bodies))[:-1]}-{len(bodies)}"'
 
 
-@pytest.fixture
-def store():
+def lenient_store():
     """A store with one empty bucket, which takes parts of any size and forgives boto3 its unsorted queries."""
     store = MemoryStore({KEY: SECRET}, buckets=(BUCKET,), strict_query=False)
     store.least_part = 0
@@ -48,12 +47,15 @@ def store():
 
 
 @pytest.fixture
+def store():
+    return lenient_store()
+
+
+@pytest.fixture
 def client(store):
     """boto3 talking to the store."""
-    with RawServer(store) as server:
-        client = boto(server.endpoint)
+    with talking_to(store) as client:
         yield client
-        client.close()
 
 
 def begun(client, key="k", **options):

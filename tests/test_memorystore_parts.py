@@ -9,8 +9,8 @@ import botocore.config
 import pytest
 from kit import BUCKET, KEY, SECRET
 from rawserver import MemoryStore, RawServer
-from test_memorystore import REGION, boto, refusal
-from test_memorystore_multipart import FULL, ONE, THREE, TWO, WHOLE, crc, sha, tag, tags, uploaded
+from test_memorystore import REGION, refusal, talking_to
+from test_memorystore_multipart import FULL, ONE, THREE, TWO, WHOLE, crc, lenient_store, sha, tag, tags, uploaded
 
 
 def composite(*bodies):
@@ -20,19 +20,14 @@ def composite(*bodies):
 
 @pytest.fixture
 def store():
-    """A store with one empty bucket, which takes parts of any size and forgives boto3 its unsorted queries."""
-    store = MemoryStore({KEY: SECRET}, buckets=(BUCKET,), strict_query=False)
-    store.least_part = 0
-    return store
+    return lenient_store()
 
 
 @pytest.fixture
 def client(store):
     """boto3 talking to the store."""
-    with RawServer(store) as server:
-        client = boto(server.endpoint)
+    with talking_to(store) as client:
         yield client
-        client.close()
 
 
 READ_BACK = {  # checksum and type of the whole, and of one part: as it is, and with MinIO's generosity
