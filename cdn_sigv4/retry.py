@@ -7,7 +7,7 @@ mean: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and Mi
 
 from __future__ import annotations
 
-from .errors import CDNError, IntegrityError, InvalidResponse, ResponseError, TransportError
+from .errors import CDNError, IntegrityError, InvalidResponse, NotFound, ResponseError, TransportError
 from .s3 import Value
 
 TYPE_CHECKING = False
@@ -57,6 +57,7 @@ RULES: dict[str | int, tuple[int, float, str]] = {
     "IncompleteBody": (MORE, JITTER, "a 400 for a body that the link cut short"),
     "OperationAborted": (MORE, JITTER, "another operation on the same thing is under way; S3's own advice"),
     "ConditionalRequestConflict": (MORE, JITTER, "a conditional write met another one; AWS's own advice (PutObject)"),
+    "gone": (MORE, STEADY, "bytes of it have just come: a node that was restarted does not know it yet"),
     "clock": (ONCE, JITTER, "the offset has been learnt from this answer"),
     "region": (ONCE, JITTER, "the region has been learnt from this answer"),
 }
@@ -135,12 +136,14 @@ class Patience:
         self._failures = 0.0  # since it last got on
         self._since = 0.0  # when the first of them was, or bytes last moved
         self._moved = 0  # bytes since then
+        self._is_there = False  # what is asked for: some of it has come
         self._touched = 0.0  # when bytes of a body last moved
         self._is_under_way = False  # so many of them that the link is no dead one
 
     def moved(self, amount: int) -> None:
         """Say that so many bytes more of what is wanted have come."""
         self._moved += amount
+        self._is_there = self._is_there or amount > 0
         if self._failures and self._moved >= PROGRESS:
             self._get_on()
 
@@ -157,7 +160,7 @@ class Patience:
 
     def wait(self, error: CDNError) -> float | None:
         """Seconds until the next attempt after this failure, which is then counted; None when there is to be none."""
-        reason = reason_for(error)
+        reason = "gone" if self._is_there and isinstance(error, NotFound) else reason_for(error)
         times, steady, _ = RULES.get(reason, RULES["other"])
         if times == NEVER:
             return None

@@ -171,7 +171,7 @@ RESUMED = [
     Row("cut, replaced, under the old ETag", cut(damage.part_with_the_etag_asked_for, replaced=True),
         {"get": (RIGHT, f"{DAMAGED}|{CHANGED}"), "download": (RIGHT, DAMAGED)}, **TWICE),
     Row("cut, ignoring Range", cut(damage.deaf_to("range")), {OBJECTS: (RIGHT, RIGHT)}, **TWICE),
-    Row("cut, deleted", cut(store.says(404, "NoSuchKey")), final("NotFound", OBJECTS), **TWICE),
+    Row("cut, deleted", cut(store.says(404, "NoSuchKey")), {OBJECTS: (RIGHT, "NotFound")}, **TWICE),
     Row("cut, 503 on resume", cut(store.says(503, "SlowDown")), {OBJECTS: (RIGHT, REFUSED)}, **TWICE),
     Row("cut, 416 on resume", cut(store.says(416, "InvalidRange")), ANOTHER, **TWICE),
     Row("cut, flipped bit on resume", cut(damage.part_damaged), once_more(DAMAGED, OBJECTS), **TWICE),

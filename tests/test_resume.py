@@ -14,7 +14,7 @@ from kit_calls import md5_tag, xml
 from kit_files import content
 from rawserver import Answer, RawServer, in_turn
 
-from cdn_sigv4 import InvalidResponse, ObjectChanged, OutcomeUnknown, Retry, SourceError, TransportError
+from cdn_sigv4 import InvalidResponse, NotFound, ObjectChanged, OutcomeUnknown, Retry, SourceError, TransportError
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 AGAIN = Retry(attempts=4, budget=1000)
@@ -115,6 +115,33 @@ def test_the_budgets_bound_it(tmp_path):
             assert caught.value.attempts == 4
             assert (caught.value.operation, caught.value.bucket, caught.value.key) == ("GET", "bucket", "key")
     assert content(tmp_path) == {"file": b"old"}
+
+
+NO_KEY = Answer(404, body=xml("NoSuchKey"), headers={"x-amz-request-id": "1"})
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_node_that_does_not_know_the_object_yet(way, tmp_path):
+    """A 404 in the middle is what a node of MinIO's says that was just restarted: it is asked again."""
+    events = []
+    with RawServer(in_turn(cut(2000), NO_KEY, NO_KEY, healthy)) as server:
+        with client_of(server, retry=AGAIN, on_event=events.append) as client:
+            assert way(client, tmp_path) == BODY
+    assert [event.kind for event in events] == ["resume", "retry", "retry"]
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_an_object_deleted_meanwhile(way, tmp_path):
+    """Where the object is gone the end is NotFound, when the attempts are used up; one never seen is asked for once."""
+    with RawServer(in_turn(cut(2000), NO_KEY)) as server, client_of(server, retry=AGAIN) as client:
+        with pytest.raises(NotFound, match=r"NoSuchKey.*after 4 attempts"):
+            way(client, tmp_path)
+        assert len(server.requests) == 4
+        server.answer = in_turn(NO_KEY)
+        with pytest.raises(NotFound):
+            way(client, tmp_path)
+        assert len(server.requests) == 5
+    assert content(tmp_path) == {}
 
 
 def test_ranges_go_on_as_well():

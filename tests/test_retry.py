@@ -143,6 +143,17 @@ def test_each_row_is_obeyed(reason):
     assert patience.attempts == 1 + min(times, 4)
 
 
+def test_what_has_come_is_not_gone_at_once():
+    """A 404 is final, unless bytes of the object have come in this very operation: then it is asked for again."""
+    gone = answered(404, "NoSuchKey", NotFound)
+    patience, time = patience_of(Retry(attempts=5, budget=1000))
+    patience.moved(0)
+    assert waits(patience, time, gone) == []
+    patience, time = patience_of(Retry(attempts=5, budget=1000), random=0.0)
+    patience.moved(1)
+    assert waits(patience, time, gone) == [0.125, 0.25, 0.5, 1]
+
+
 def test_two_reasons_are_counted_each():
     """Damage is worth one more try, whatever else went wrong before and after."""
     patience, _ = patience_of(Retry(attempts=10, budget=1000))

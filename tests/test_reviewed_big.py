@@ -188,7 +188,7 @@ def test_not_found_in_the_middle(room):
     room.server.answer = answer
     with pytest.raises(NotFound, match=f"{4 * MIB} bytes are kept beside the target"):
         room.download(max_workers=1)
-    assert len(in_the_middle) == 2
+    assert len(in_the_middle) == 10  # as often as the default says
     room.server.answer = room.store
     assert room.download().bytes_moved == SIZE - 4 * MIB
     room.check(made(1))
