@@ -12,10 +12,12 @@ does.
 from .answers import ListedObject, ObjectInfo
 from .auth import SigV4Auth
 from .client import S3Client
+from .credentials import Credentials
 from .errors import (
     AccessDenied,
     CDNError,
     ClockError,
+    CredentialsError,
     IntegrityError,
     InvalidResponse,
     NotFound,
@@ -33,7 +35,6 @@ from .progress import ProgressBar
 from .reader import ObjectReader
 from .result import TransferResult
 from .retry import Event, Retry
-from .sigv4 import Credentials
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "CDNManager",
     "ClockError",
     "Credentials",
+    "CredentialsError",
     "Event",
     "IntegrityError",
     "InvalidResponse",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 
 from .body import BLOCK
+from .credentials import Credentials
 from .hashes import EMPTY_SHA256, sha256
 from .s3 import check_header, check_scope_name
 from .sigv4 import (
     S3_SERVICES,
     UNSIGNED_PAYLOAD,
-    Credentials,
     Scope,
     canonical_query,
     canonical_uri,

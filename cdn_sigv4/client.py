@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from requests import Session
 
+    from .credentials import Credentials
     from .progress import Progress
     from .retry import Event, Retry
-    from .sigv4 import Credentials
 
     AnyPath = Union[str, "os.PathLike[str]"]
 
@@ -38,17 +38,19 @@ if TYPE_CHECKING:
 class S3Client(Operations):
     """One S3-compatible store under one credential; shared by threads, safe after fork, a context manager.
 
-    `endpoint`: `https://host[:port][/base]`; without a scheme https is meant. `credentials`: `Credentials`, or None for
-    anonymous requests. `region`: the one to sign for. `addressing`: "path" (host/bucket) or "virtual" (bucket.host).
-    `timeout`: seconds to connect, and seconds without a byte moved. `retry`: how often and how long to try again
-    (`Retry`; None: never). `checksum`: what is stored with an object, "crc32", "sha256", or None for a store that does
-    not take the header; objects are then verified by their entity tags alone. `etag_is_md5=False`: for a store whose
-    entity tags look like MD5s and are none. `on_event`: called with an `Event` when something is tried again, resumed,
-    or learnt, by several threads at a time perhaps; `print` will do. `sign_payload=False` leaves the
-    body out of the signature (https only). `verify`: False, or a CA file, instead of the usual authorities. `session`:
-    a `requests.Session` whose adapters, proxies and certificates are to be used; nothing else of it is. Its adapters
-    know neither the timeout while sending, nor an answer that comes early, nor one whose head was cut: only the
-    default session does (connection.py).
+    `endpoint`: `https://host[:port][/base]`; without a scheme https is meant. `credentials`: `Credentials`, None for
+    anonymous requests, or a function that gives `Credentials` which change: it is called for the first request, again
+    some minutes before their `expires_at`, and once more when a store refuses them as expired or unknown, by one thread
+    at a time (`Credentials.from_environment` is such a function). `region`: the one to sign for. `addressing`: "path"
+    (host/bucket) or "virtual" (bucket.host). `timeout`: seconds to connect, and seconds without a byte moved. `retry`:
+    how often and how long to try again (`Retry`; None: never). `checksum`: what is stored with an object, "crc32",
+    "sha256", or None for a store that does not take the header; objects are then verified by their entity tags alone.
+    `etag_is_md5=False`: for a store whose entity tags look like MD5s and are none. `on_event`: called with an `Event`
+    when something is tried again, resumed, or learnt, by several threads at a time perhaps; `print` will do.
+    `sign_payload=False` leaves the body out of the signature (https only). `verify`: False, or a CA file, instead of
+    the usual authorities. `session`: a `requests.Session` whose adapters, proxies and certificates are to be used;
+    nothing else of it is. Its adapters know neither the timeout while sending, nor an answer that comes early, nor one
+    whose head was cut: only the default session does (connection.py).
 
     ValueError or TypeError for a setting that cannot work. It is not pickled: it holds a secret. Proxies and CA bundle
     of the environment count (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE), as they are at the first request.
@@ -59,7 +61,7 @@ class S3Client(Operations):
     def __init__(
         self,
         endpoint: str,
-        credentials: Credentials | None,
+        credentials: Credentials | Callable[[], Credentials] | None,
         *,
         region: str = DEFAULT_REGION,
         addressing: str = "path",

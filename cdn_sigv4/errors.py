@@ -13,7 +13,8 @@
     │   ├── OutcomeUnknown
     │   ├── ObjectChanged
     │   └── ClockError
-    └── SourceError
+    ├── SourceError
+    └── CredentialsError
 
 A caller's own mistake is a ValueError or a TypeError, raised before anything is sent. Trouble with a local
 file to be written is the OSError that the system gave. The names of status codes and of S3's error codes
@@ -88,11 +89,13 @@ class ResponseError(CDNError):
 
     `retry_after`: seconds for which the server asks to be left alone. `server_time`: seconds since 1970 by the
     server's clock, where that is what it complains of; `region`: the region to sign for, where it is another one.
+    `is_outdated`: the credentials were refused, and there are others by now.
     """
 
     retry_after: float | None = None
     server_time: float | None = None
     region: str | None = None
+    is_outdated: bool = False
 
 
 class NotModified(ResponseError):
@@ -151,6 +154,10 @@ class ClockError(TransportError):
     """The server's certificate is not valid at the time that this machine's clock shows; both are named."""
 
     cause = "certificate"
+
+
+class CredentialsError(CDNError):
+    """The caller's function gave no credentials: it raised something (the `__cause__`), or gave something else."""
 
 
 class SourceError(CDNError):

@@ -10,26 +10,29 @@ import os
 import time
 
 from . import answers, s3
-from .errors import CDNError, ObjectChanged, ResponseError, SourceError
+from .credentials import Credentials, Fixed
+from .errors import CDNError, CredentialsError, ObjectChanged, ResponseError, SourceError
 from .hashes import EMPTY_SHA256
 from .outcome import kept_damage, may_be_our_own, told
-from .retry import Event, Patience, Quota, Retry
-from .sigv4 import UNSIGNED_PAYLOAD, Credentials, format_timestamp
+from .retry import Event, Patience, Quota, Retry, hand_over
+from .sigv4 import UNSIGNED_PAYLOAD, format_timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar, Union
+    from typing import TypeVar, Union
 
     from requests import Session
 
     from .body import Body
     from .endpoint import Endpoint
     from .reply import Answer
+    from .rotation import Rotation
     from .s3 import Request
     from .wire import Wire
 
     T = TypeVar("T")
+    Keys = Union[Credentials, Callable[[], Credentials], None]
     AnyPath = Union[str, "os.PathLike[str]"]
 
 MAX_ERROR_BYTES = 64 << 10  # an error's XML has some hundred bytes; no more than this is read of it
@@ -50,7 +53,7 @@ class Exchange:
     def __init__(
         self,
         endpoint: Endpoint,
-        credentials: Credentials | None,
+        credentials: Keys,
         *,
         region: str,
         timeout: tuple[float, float],
@@ -60,8 +63,6 @@ class Exchange:
         session: Session | None,
         on_event: Callable[[Event], object] | None,
     ) -> None:
-        if credentials is not None and not isinstance(credentials, Credentials):
-            raise TypeError(f"credentials must be Credentials or None, not {type(credentials).__name__}")
         if not sign_payload and endpoint.scheme != "https":
             raise ValueError("sign_payload=False needs https: over http nothing else protects the body on its way")
         if retry is not None and not isinstance(retry, Retry):
@@ -77,7 +78,6 @@ class Exchange:
         self.monotonic = time.monotonic
         self.sleep = time.sleep
         self.random = _random
-        self._credentials = credentials
         self._timeout = _checked_timeout(timeout)
         self._retry = Retry(attempts=1) if retry is None else retry
         self._quota = Quota()
@@ -86,6 +86,18 @@ class Exchange:
         self._on_event = on_event
         self._wire: Wire | None = None
         self._born = os.getpid()
+        self._keys: Fixed | Rotation = Fixed(None)
+        if credentials is None or isinstance(credentials, Credentials):
+            self._keys = Fixed(credentials)
+        elif callable(credentials) and not isinstance(credentials, type):
+            from .rotation import Rotation
+
+            self._keys = Rotation(credentials, self.now, on_event)
+        else:
+            raise TypeError(
+                "credentials must be Credentials, a function that gives them, or None to be anonymous, not"
+                f" {credentials if isinstance(credentials, type) else type(credentials).__name__}"
+            )
 
     def patience(self, retry: Retry | None = None, others: Callable[[], int] = int) -> Patience:
         """The attempts of a new operation. `retry`: no more than these; `others`: see `Patience`."""
@@ -182,6 +194,8 @@ class Exchange:
         if failure.region is not None:
             self._regions[""] = self._regions[failure.bucket or ""] = failure.region
             return "region"
+        if failure.is_outdated:
+            return "credentials"
         return None
 
     def _region(self, request: Request) -> str:
@@ -200,41 +214,46 @@ class Exchange:
                 payload_hash = body.sha256() if self.sign_payload else UNSIGNED_PAYLOAD
                 body.rewind()
             region, offset = self._region(request), self.offset  # other threads may learn while this one is under way
+            credentials = self._keys.current()
             signed = s3.signed(
                 request,
                 self.endpoint,
-                self._credentials,
+                credentials,
                 region=region,
                 timestamp=format_timestamp(self.clock() + offset),
                 payload_hash=payload_hash,
             )
             answer = self._connected().send(request, signed, body)
-        except SourceError as error:
+        except (SourceError, CredentialsError) as error:
             raise about(request, error) from error.__cause__
 
         def refused(answer: Answer) -> T:
             latest = self.monotonic() + self._timeout[1]  # a body that drips is not worth more
             text = answer.read_some(MAX_ERROR_BYTES, lambda: self.monotonic() > latest)
             # Now and not the time of the signature: a long upload is no wrong clock.
-            raise self._diagnosed(request, answer, text, region, self.clock() + offset)
+            error = self._diagnosed(request, answer, text, region, self.clock() + offset)
+            if isinstance(error, ResponseError):
+                error.is_outdated = self._keys.replaced(credentials, error)
+            raise error
 
         try:
             return parse(answer) if answer.status in success else refused(answer)
         except CDNError as error:
             answer.close()
-            raise about(request, error) from None
+            raise about(request, error) from error.__cause__
         except BaseException:  # Ctrl-C in the middle of a body
             answer.close()
             raise
 
     def presigned_url(self, request: Request, expires_in: int) -> str:
         """`request` as a URL for others, in this client's name, from now on."""
-        if self._credentials is None:
+        credentials = self._keys.current()
+        if credentials is None:
             raise ValueError("an anonymous client has no key to sign a URL with")
         return s3.presigned_url(
             request,
             self.endpoint,
-            self._credentials,
+            credentials,
             region=self._region(request),
             timestamp=format_timestamp(self.now()),
             expires_in=expires_in,
@@ -251,7 +270,7 @@ class Exchange:
             text,
             region=region,
             now=now,
-            anonymous=self._credentials is None,
+            anonymous=self._keys.is_anonymous,
         )
 
     def _connected(self) -> Wire:
@@ -274,19 +293,7 @@ class Exchange:
             self._wire.close()
 
     def __str__(self) -> str:
-        key = None if self._credentials is None else self._credentials.access_key
-        return f"{str(self.endpoint)!r}, access_key={key!r}, region={self._regions.get('', self.region)!r}"
-
-
-def hand_over(listener: Callable[[Any], object], subject: object) -> None:
-    """Call a listener of the caller's. `print` never fails a transfer; what another one raises passes."""
-    try:
-        listener(subject)
-    except UnicodeEncodeError:  # the output cannot show the key's letters
-        print(ascii(str(subject)))  # noqa: T201
-    except (OSError, ValueError):  # nobody reads it, or it is closed
-        if listener is not print:
-            raise
+        return f"{str(self.endpoint)!r}, access_key={self._keys}, region={self._regions.get('', self.region)!r}"
 
 
 def about(request: Request, error: CDNError) -> CDNError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from .client import S3Client
-from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT, hand_over
+from .credentials import Credentials
+from .exchange import DEFAULT_REGION, DEFAULT_RETRY, DEFAULT_TIMEOUT
 from .files import confined_path
+from .retry import hand_over
 from .s3 import check_key
-from .sigv4 import Credentials
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from .s3 import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 BASE = 0.25  # seconds: the ceiling of the first wait, doubled with each further one
 _UNDER_WAY = 256 << 10  # bytes of a body: more than the buffers of a dead connection take
@@ -59,10 +60,11 @@ RULES: dict[str | int, tuple[int, float, str]] = {
     "ConditionalRequestConflict": (MORE, JITTER, "a conditional write met another one; AWS's own advice (PutObject)"),
     "gone": (MORE, STEADY, "bytes of it have just come: a node that was restarted does not know it yet"),
     "clock": (ONCE, JITTER, "the offset has been learnt from this answer"),
+    "credentials": (ONCE, JITTER, "the caller's function has given others than those that were refused"),
     "region": (ONCE, JITTER, "the region has been learnt from this answer"),
 }
 _BROKEN = ("closed", "stalled")
-LEARNT = ("clock", "region")  # what makes the next attempt another one: there is nothing to wait for
+LEARNT = ("clock", "credentials", "region")  # what makes the next attempt another one: there is nothing to wait for
 
 
 class Retry(Value):
@@ -149,6 +151,7 @@ class Patience:
 
     def _get_on(self) -> None:
         self._failures = 0
+        self._spent.pop("credentials", None)  # in hours they may expire more than once
         self._quota.give(self._taken)  # it is for outages: a link that breaks again and again, and moves, is none
         self._taken = 0
 
@@ -206,10 +209,9 @@ def reason_for(error: CDNError) -> str | int:
     if isinstance(error, TransportError):
         return error.cause
     if isinstance(error, ResponseError):
-        if error.server_time is not None:
-            return "clock"
-        if error.region is not None:
-            return "region"
+        learnt = (error.server_time is not None, error.is_outdated, error.region is not None)
+        if any(learnt):
+            return LEARNT[learnt.index(True)]
         if error.code in RULES and error.code[:1].isupper():  # in small letters are causes, which no server can name
             return error.code
         return error.status if error.status in RULES else "other"
@@ -221,9 +223,9 @@ class Event(Value):
     """What `on_event` hears of. `str` of it is a line for a log.
 
     `kind`: "retry" (the request is made again), "resume" (a broken body goes on from where it broke), "restart" (a
-    damaged or changed object is fetched from its beginning), "clock" or "region" (learnt from an answer). `operation`,
-    `bucket`, `key`: of which request; `error`: the `CDNError` that led to it; `wait`: seconds until the next attempt;
-    `attempt`: its number.
+    damaged or changed object is fetched from its beginning), "clock" or "region" (learnt from an answer), "credentials"
+    (others were given; or were not, and those at hand are used on). `operation`, `bucket`, `key`: of which request;
+    `error`: the `CDNError` that led to it; `wait`: seconds until the next attempt; `attempt`: its number.
     """
 
     def __init__(self, kind: str, error: CDNError, wait: float, attempt: int) -> None:
@@ -237,3 +239,14 @@ class Event(Value):
 
     def __str__(self) -> str:
         return f"{self.kind}: attempt {self.attempt} in {self.wait:.1f} s, because {self.error}"
+
+
+def hand_over(listener: Callable[[Any], object], subject: object) -> None:
+    """Call a listener of the caller's. `print` never fails a transfer; what another one raises passes."""
+    try:
+        listener(subject)
+    except UnicodeEncodeError:  # the output cannot show the key's letters
+        print(ascii(str(subject)))  # noqa: T201
+    except (OSError, ValueError):  # nobody reads it, or it is closed
+        if listener is not print:
+            raise

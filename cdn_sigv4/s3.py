@@ -28,8 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .credentials import Credentials
     from .endpoint import Endpoint
-    from .sigv4 import Credentials
 
 XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 MAX_KEY_BYTES = 1024  # of UTF-8 (AWS, object-keys)

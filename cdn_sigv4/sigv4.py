@@ -23,7 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from hashlib import _Hash
-    from typing import NoReturn, Tuple, Union
+    from typing import Tuple, Union
+
+    from .credentials import Credentials
 
     Text = Union[str, bytes]
     Pairs = Iterable[Tuple[Text, Text]]
@@ -38,46 +40,6 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.
 _KEPT_IN_PATH = _UNRESERVED + b"/"
 _ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 _ENCODED_PATH = [chr(byte) if byte in _KEPT_IN_PATH else f"%{byte:02X}" for byte in range(256)]
-
-
-class Credentials:
-    """An access key with its secret, and the session token of temporary credentials. `repr` shows no secret.
-
-    All three are text. Raises TypeError for anything else, ValueError for an empty value, for outer blanks and
-    for control characters, which come from a careless copy (a line break at the end of a file, most often).
-    Access key and session token travel in headers and so are printable ASCII; a secret may hold any letters.
-    """
-
-    __slots__ = ("access_key", "secret_key", "session_token")
-
-    def __init__(self, access_key: str, secret_key: str, session_token: str | None = None) -> None:
-        self.access_key = _credential("access key", access_key)
-        self.secret_key = _credential("secret key", secret_key)
-        self.session_token = None if session_token is None else _credential("session token", session_token)
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.access_key!r}, '…'{'' if self.session_token is None else ', session_token=…'})"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("Credentials are not pickled or copied: they hold a secret. Make them anew from your settings.")
-
-
-def _credential(name: str, value: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"the {name} must be str, not {type(value).__name__}")
-    if not value:
-        raise ValueError(f"the {name} is empty")
-    if value != value.strip() or not value.isprintable():
-        raise ValueError(
-            f"the {name} has an outer blank, a line break or another control character: look how it was copied"
-        )
-    if name != "secret key" and not (value.isascii() and " " not in value):
-        raise ValueError(
-            f"the {name} has a character that cannot stand in a header: only printable ASCII without blanks can"
-        )
-    if name == "access key" and ("," in value or "=" in value):
-        raise ValueError("the access key has a ',' or '=', which end it in the Authorization header: MinIO takes none")
-    return value
 
 
 class Scope:

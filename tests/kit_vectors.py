@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import Credentials, sigv4
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +45,8 @@ def load(folder: Path, name: str) -> dict[str, Any]:
     return suite
 
 
-def credentials_of(values: dict[str, str], token: str | None = None) -> sigv4.Credentials:
-    return sigv4.Credentials(values["access_key_id"], values["secret_access_key"], token)
+def credentials_of(values: dict[str, str], token: str | None = None) -> Credentials:
+    return Credentials(values["access_key_id"], values["secret_access_key"], token)
 
 
 def scope_of(context: dict[str, Any]) -> sigv4.Scope:

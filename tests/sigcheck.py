@@ -111,7 +111,7 @@ def verify(
     payload = UNSIGNED_PAYLOAD if presigned else _payload_hash(headers, body, allow_unsigned_payload)
     canonical = _canonical_request(method, path, pairs, headers, claim.signed_headers, payload)
     if claim.access_key not in secrets:
-        raise SignatureError("access key is not known", canonical_request=canonical)
+        raise SignatureError("access key is not known", code="InvalidAccessKeyId", canonical_request=canonical)
     expected = _signature(secrets[claim.access_key], claim, canonical)
     if not hmac.compare_digest(expected, claim.signature):
         raise SignatureError("signature differs", canonical_request=canonical)

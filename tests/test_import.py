@@ -25,12 +25,13 @@ MAX_LINES = 330
 # Lowest first. A module imports only from floors below its own, also where it does so late or only for types.
 FLOORS = [
     ["errors", "hashes", "record", "certificate", "crew", "progress", "ranges"],
-    ["sigv4", "parts"],
+    ["credentials", "parts"],
+    ["sigv4"],
     ["checksums", "endpoint", "files"],
     ["body"],
     ["s3", "source"],
     ["answers", "auth", "retry", "outcome"],
-    ["diagnosis", "reader", "result", "multipart", "reply", "connection", "notes"],
+    ["diagnosis", "reader", "result", "multipart", "reply", "connection", "notes", "rotation"],
     ["adapter", "direct", "failures", "unfinished"],
     ["ordinary"],
     ["wire"],
@@ -40,7 +41,7 @@ FLOORS = [
     ["transfer", "uploads"],
     ["operations"],
     ["client"],
-    ["manager"],
+    ["manager", "settings"],
     ["__init__"],
 ]
 # These know values and nothing else: no network, no disk, no randomness.
@@ -54,7 +55,7 @@ HEAVY += ["email", "xml", "tempfile", "inspect", "pathlib", "random", "asyncio",
 HEAVY += ["hashlib", "_hashlib", "hmac", "mmap", "queue", "concurrent", "contextlib", "html", "secrets", "re"]
 # Its own modules that wait for the first request, or for the first transfer that needs them.
 LATE = ["adapter", "certificate", "comparison", "connection", "diagnosis", "direct", "failures", "filling", "listing"]
-LATE += ["multiupload", "ordinary", "reply", "unfinished", "wire"]
+LATE += ["multiupload", "ordinary", "reply", "rotation", "settings", "unfinished", "wire"]
 
 MAKE_EVERYTHING = """
     from {name} import CDNCredentials, CDNManager, Credentials, S3Client, SigV4Auth
@@ -248,7 +249,7 @@ def test_only_the_wire_knows_requests():
 def test_no_third_party_but_requests():
     """At run time the package needs the standard library and `requests`, with its urllib3, and nothing else."""
     names = set().union(*(imported_at_run_time(module) for module in MODULES))
-    names.remove("tqdm")  # for those who want a progress bar
+    names -= {"tqdm", "yaml"}  # extras: a progress bar, and a file of settings in YAML
     code = f"from importlib.util import find_spec\nprint(*(name for name in {sorted(names)} if not find_spec(name)))"
     assert run(code).split() == ["requests", "urllib3"]
 

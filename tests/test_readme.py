@@ -39,7 +39,7 @@ def test_python_blocks_run(server, root_client, users, tmp_path, monkeypatch, ca
     Path("model.bin").write_bytes(b"a model")
     namespace = {}
     code = blocks("python")
-    assert len(code) == 7
+    assert len(code) == 8
     for block in code:
         typed = block
         for name, real in replaced.items():

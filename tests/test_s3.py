@@ -13,9 +13,10 @@ from kit import KEY, SECRET
 from kit_calls import KEY_IDS, KEYS
 
 from cdn_sigv4 import answers, s3
+from cdn_sigv4.credentials import Credentials
 from cdn_sigv4.endpoint import Endpoint
 from cdn_sigv4.hashes import EMPTY_SHA256
-from cdn_sigv4.sigv4 import Credentials, Scope, sign_headers, sign_query
+from cdn_sigv4.sigv4 import Scope, sign_headers, sign_query
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 

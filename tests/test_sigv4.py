@@ -18,12 +18,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdn_sigv4 import hashes, sigv4
+from cdn_sigv4 import Credentials, hashes, sigv4
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 
 UNRESERVED = string.ascii_letters + string.digits + "-._~"
-CREDENTIALS = sigv4.Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+CREDENTIALS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 SCOPE = sigv4.Scope("20150830T123600Z", "us-east-1", "s3")
 HEADERS = [("Host", "store.example:9000"), ("x-amz-content-sha256", hashes.EMPTY_SHA256)]
 
@@ -53,7 +53,7 @@ def signature(secret, date, region, service):
     """The package's signature of the word `text`."""
     scope = sigv4.Scope(SCOPE.timestamp, region, service)
     scope.date = date
-    return sigv4.signature(sigv4.Credentials("AK", secret), scope, "text")
+    return sigv4.signature(Credentials("AK", secret), scope, "text")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_one_time_makes_date_scope_and_key(seconds, timestamp, date):
 
 def test_header_form_signs_the_session_token():
     """Temporary credentials add their token as a header, and it is a signed one."""
-    added = sign_headers(sigv4.Credentials("AK", "secret", "TOKEN/+=="))
+    added = sign_headers(Credentials("AK", "secret", "TOKEN/+=="))
     assert set(added) == {"x-amz-date", "x-amz-security-token", "Authorization"}
     assert added["x-amz-security-token"] == "TOKEN/+=="
     signed = "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,"
@@ -261,7 +261,7 @@ def test_header_form_signs_the_session_token():
 
 def test_presigned_form_signs_the_session_token():
     """Temporary credentials add their token as a query parameter, and it is a signed one: it stands before the end."""
-    query = sign_query(credentials=sigv4.Credentials("AK", "secret", "TOKEN/+=="))
+    query = sign_query(credentials=Credentials("AK", "secret", "TOKEN/+=="))
     signed, _, value = query.rpartition("&X-Amz-Signature=")
     assert "&X-Amz-Security-Token=TOKEN%2F%2B%3D%3D&" in signed
     host = [("Host", "store.example:9000")]

@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit_auth import clock_of_botocore
 
-from cdn_sigv4 import hashes, sigv4
+from cdn_sigv4 import Credentials, hashes, sigv4
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=150)
 
@@ -79,7 +79,7 @@ class Case(NamedTuple):
 
     @property
     def credentials(self):
-        return sigv4.Credentials(self.access_key, self.secret_key, self.session_token)
+        return Credentials(self.access_key, self.secret_key, self.session_token)
 
     @property
     def scope(self):

@@ -8,7 +8,7 @@ import pprint
 
 import pytest
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import Credentials, sigv4
 
 ACCESS_KEY, SECRET_KEY, SESSION_TOKEN = "AKIAEXAMPLE", "s3cr3t/Example+Key", "FwoGt0k3nExample=="
 
@@ -17,7 +17,7 @@ ACCESS_KEY, SECRET_KEY, SESSION_TOKEN = "AKIAEXAMPLE", "s3cr3t/Example+Key", "Fw
 @pytest.mark.parametrize("show", [repr, str, "%s".__mod__, pprint.pformat], ids=["repr", "str", "percent", "pprint"])
 def test_credentials_are_shown_without_secret(show, token):
     """No way of printing credentials, alone or in a list, shows the secret or the token; the access key is shown."""
-    credentials = sigv4.Credentials(ACCESS_KEY, SECRET_KEY, token)
+    credentials = Credentials(ACCESS_KEY, SECRET_KEY, token)
     for shown in (show(credentials), show([credentials])):
         assert ACCESS_KEY in shown
         assert SECRET_KEY not in shown
@@ -30,7 +30,7 @@ def test_credentials_are_shown_without_secret(show, token):
 def test_credentials_are_not_copied(copied):
     """Pickling and copying are TypeErrors that say why, and show nothing."""
     with pytest.raises(TypeError, match="secret") as caught:
-        copied(sigv4.Credentials(ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
+        copied(Credentials(ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
     assert not any(value in str(caught.value) for value in (ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
 
 
@@ -59,7 +59,7 @@ def test_bad_credentials(field, value):
     """A bad value is refused with an error that names the field and shows neither that value nor the other two."""
     fields = {"access key": ACCESS_KEY, "secret key": SECRET_KEY, "session token": SESSION_TOKEN, field: value}
     with pytest.raises(ValueError if isinstance(value, str) else TypeError, match=f"the {field} ") as caught:
-        sigv4.Credentials(*fields.values())
+        Credentials(*fields.values())
     for text in (ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, "V4", "LUE", "4711"):
         assert text not in str(caught.value)
 
@@ -71,4 +71,4 @@ def test_unusual_secrets(secret):
     for text in ("20150830", "us-east-1", "s3", "aws4_request", "text"):
         key = hmac.new(key, text.encode("utf-8"), hashlib.sha256).digest()
     scope = sigv4.Scope("20150830T123600Z", "us-east-1", "s3")
-    assert sigv4.signature(sigv4.Credentials("AK", secret), scope, "text") == key.hex()
+    assert sigv4.signature(Credentials("AK", secret), scope, "text") == key.hex()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import Credentials, sigv4
 
 HEADER_PAGE = "https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html"
 QUERY_PAGE = "https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"
@@ -87,7 +87,7 @@ EXAMPLES = {
 @pytest.fixture
 def credentials():
     """Return the example user of all pages."""
-    return sigv4.Credentials(ACCESS_KEY, SECRET_KEY)
+    return Credentials(ACCESS_KEY, SECRET_KEY)
 
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 from kit_vectors import Checks, credentials_of, load, scope_of, sha256, signature_in, signed_headers_in
 
-from cdn_sigv4 import sigv4
+from cdn_sigv4 import Credentials, sigv4
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def _aws_c_auth_uri(path: str, context: dict[str, Any]) -> str:
     return sigv4.canonical_uri(path, context["service"]) if context["normalize"] else sigv4.uri_encode_path(path)
 
 
-def _aws_c_auth_credentials(context: dict[str, Any]) -> sigv4.Credentials:
+def _aws_c_auth_credentials(context: dict[str, Any]) -> Credentials:
     """With `omit_session_token` the token joins the request after signing: the signer never hears of it."""
     omitted = context.get("omit_session_token", False)
     return credentials_of(context["credentials"], None if omitted else context["credentials"].get("token"))

@@ -1,0 +1,117 @@
+"""Credentials that change: asked for of the caller's function, kept while they are good, asked for again in time.
+
+Threads of one client share them: one asks, and the others go on with those that are still good, or wait. Rules:
+https://docs.aws.amazon.com/STS/latest/APIReference/welcome.html; how MinIO says that they have expired:
+cmd/auth-handler.go (checkClaimsFromToken). Imported only for a client that was given a function.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+
+from .credentials import Credentials
+from .errors import CredentialsError
+from .retry import Event, hand_over
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .errors import ResponseError
+
+AHEAD = 300.0  # seconds before they expire at which others are fetched; a quarter of their life, if that is shorter
+# What stores say of credentials that have expired or were replaced: AWS the first two, MinIO the others (a key that has
+# expired is one that it does not know).
+_OUTDATED = frozenset(["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKeyId", "InvalidTokenId", "InvalidToken"])
+PAUSE = 10.0  # seconds between two questions, where those that came have expired already, or none came
+
+
+class Rotation:
+    """The credentials of `give`, the caller's function, at a moment of `clock` (seconds since 1970, the server's).
+
+    `on_event` hears of a failure where the credentials at hand still are good.
+    """
+
+    is_anonymous = False
+
+    def __init__(
+        self,
+        give: Callable[[], Credentials],
+        clock: Callable[[], float],
+        on_event: Callable[[Event], object] | None,
+    ) -> None:
+        self._give = give
+        self._clock = clock
+        self._on_event = on_event
+        self._now: Credentials | None = None
+        self._until = 0.0  # when others are to be asked for
+        self._lock = Lock()
+        self._pid = os.getpid()
+
+    def __str__(self) -> str:
+        return "None yet" if self._now is None else repr(self._now.access_key)
+
+    def current(self) -> Credentials:
+        """Credentials that are good for some minutes, as far as they say. CredentialsError where there are none."""
+        now, here = self._clock(), self._now
+        if here is not None and now < self._until:
+            return here
+        is_good = here is not None and (here.expires_at is None or now < here.expires_at)
+        lock = self._own_lock()
+        if here is None or not is_good:
+            lock.acquire()
+        elif not lock.acquire(blocking=False):
+            return here  # another thread is asking
+        try:
+            latest = self._now
+            return self._take(self._asked()) if latest is here or latest is None else latest
+        except CredentialsError as error:
+            if here is None or not is_good:
+                raise
+            self._until = now + PAUSE
+            if self._on_event is not None:
+                hand_over(self._on_event, Event("credentials", error, PAUSE, 2))
+        finally:
+            lock.release()
+        return here
+
+    def replaced(self, refused: Credentials | None, error: ResponseError) -> bool:
+        """Whether there now are others than these, which were refused with this error: asked for, if nobody has yet.
+
+        CredentialsError where none are given.
+        """
+        is_of_keys = error.code in _OUTDATED or (error.code is None and error.status == 400)  # what AWS says to a HEAD
+        if refused is None or not is_of_keys:
+            return False
+        with self._own_lock():
+            if self._now is refused:
+                self._take(self._asked())
+            return self._now is not None and _values(self._now) != _values(refused)
+
+    def _take(self, credentials: Credentials) -> Credentials:
+        now, ends = self._clock(), credentials.expires_at
+        # By a clock that is wrong they may have expired when they come: then the store says so, or not.
+        self._until = float("inf") if ends is None else max(ends - min(AHEAD, (ends - now) / 4), now + PAUSE)
+        self._now = credentials
+        return credentials
+
+    def _asked(self) -> Credentials:
+        try:
+            given = self._give()
+        except Exception as error:
+            # Its words are not repeated: they may hold a URL with a token.
+            raise CredentialsError(f"the function that gives credentials raised {type(error).__name__}") from error
+        if not isinstance(given, Credentials):
+            raise CredentialsError(f"the function that gives credentials gave {type(given).__name__}, no Credentials")
+        return given
+
+    def _own_lock(self) -> Lock:
+        """This process's: another thread may have held it when this one was forked off."""
+        if self._pid != os.getpid():
+            self._lock, self._pid = Lock(), os.getpid()
+        return self._lock
+
+
+def _values(credentials: Credentials) -> tuple[str, str, str | None]:
+    return credentials.access_key, credentials.secret_key, credentials.session_token
