@@ -7,6 +7,10 @@
 `S3Client` is what lies below: the operations of S3 under one credential, values and typed errors. `SigV4Auth` signs
 any `requests` call for any AWS-style service. Importing this package does not import `requests`; the first request
 does.
+
+In signatures `Source` is a bytes-like object, a binary file or an iterable of bytes; `Progress` is called with the
+bytes done and the bytes in all (None: not known yet); `AnyPath` is text or an `os.PathLike`. What can go wrong is one
+tree: `help(cdn_sigv4.CDNError)`.
 """
 
 from .answers import ListedObject, ObjectInfo

@@ -58,7 +58,7 @@ class SigV4Auth:
         self._clock: Callable[[], float] = time.time
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign `request`, in place."""
+        """Sign `request`, in place, and return it; ValueError for what cannot be signed as it would be sent."""
         for name in _TAKEN:
             request.headers.pop(name, None)
         url, path, query = _canonical_url(request.url or "", self._service)

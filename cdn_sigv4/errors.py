@@ -61,11 +61,11 @@ class CDNError(Exception):
         self.seconds = seconds
 
     def add_hint(self, text: str) -> None:
-        """Say one thing more."""
+        """Say one thing more (for this package's own use)."""
         self.hint = f"{self.hint} {text}" if self.hint else text
 
     def as_unknown(self, message: str, hint: str | None = None) -> OutcomeUnknown:
-        """OutcomeUnknown with the evidence of this error."""
+        """OutcomeUnknown with the evidence of this error (for this package's own use)."""
         unknown = OutcomeUnknown(message)
         for name in ("operation", "bucket", "key", "status", "code", "request_id", "attempts", "seconds"):
             setattr(unknown, name, getattr(self, name))
@@ -128,7 +128,10 @@ class InvalidResponse(CDNError):
 
 
 class IntegrityError(CDNError):
-    """The bytes are not the object's: a checksum or an MD5 entity tag says so. What was read is not to be used."""
+    """The bytes are not the object's: a checksum or an MD5 entity tag says so. What was read is not to be used.
+
+    After an upload: the store says that it has other bytes than were sent, and may have kept them; the hint says so.
+    """
 
 
 class TransportError(CDNError):

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class CDNCredentials:
     """What a `cdn.yaml` holds: the host, and one pair of keys for each direction. `repr` shows no secret.
 
-    `host` is a URL; without `://` it means https. `region` is the one to sign for.
+    `host` is a URL; without `://` it means https. `region` is the one to sign for. All are text, and nothing is checked
+    here: `CDNManager` raises ValueError or TypeError for what cannot work.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class CDNManager:
     """Uploads with one credential, downloads with the other; True or False, never an exception.
 
     `uploader` and `downloader` are the two `S3Client`s. Both methods hand what went wrong to `on_error` (a `CDNError`,
-    ValueError, TypeError or OSError; printed by default) and return False; what `on_error` itself raises passes. The
-    other options are the client's. ValueError or TypeError, here and not later, for a setting that cannot work.
+    ValueError, TypeError or OSError; printed by default) and return False; what `on_error` itself raises passes.
+    `durable=False`: downloads do not wait until the disk has them. The other options are the client's (`S3Client`).
+    ValueError or TypeError, here and not later, for a setting that cannot work.
     """
 
     def __init__(
@@ -116,8 +118,8 @@ class CDNManager:
     def upload(self, bucket: str, filename: str, file_bytes: Source, *, progress: Progress | None = None) -> bool:
         """Store `file_bytes` (any bytes-like object) under the key `filename`; True once the server has all of it.
 
-        A large one goes in parts, several at a time, without being copied. `progress`: called with the bytes done and
-        those in all.
+        At most 5 TiB; more than 5 MiB go in parts, several at a time, without being copied. `progress`: called with the
+        bytes done and those in all (None: not known yet). See `S3Client.put_object`.
         """
         try:
             self.uploader.put_object(bucket, filename, file_bytes, progress=progress)
@@ -139,6 +141,7 @@ class CDNManager:
         A `/` in the name makes folders. The name never leaves the current directory: `..`, absolute paths, drive
         letters and symbolic links on the way are refused. The file appears whole or not at all.
         `if_changed`: nothing is fetched where it is the object already, as its bytes show. `progress`: as in `upload`.
+        See `S3Client.download_file`.
         """
         try:
             path = confined_path(os.curdir, check_key(filename)) if to is None else to

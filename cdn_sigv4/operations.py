@@ -99,7 +99,8 @@ class Operations:
     ) -> ObjectReader:
         """A reader of the object's bytes, exactly as they are stored; use it as a context manager.
 
-        `start`, `end`: a part of it, as in slices, not negative; `tail`: its last bytes. `if_none_match`: NotModified
+        `start`, `end`: bytes, a part of it as in slices (`end` is not in it), not negative; `tail`: so many bytes from
+        its end; of a part nothing is verified. `if_none_match`: NotModified
         when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. Raises NotFound, and
         ResponseError 416 for a range that begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
         """
@@ -111,12 +112,19 @@ class Operations:
         return ObjectReader(found, found.info, found.length, found.verifier, restart)
 
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
-        """The object's description without its bytes. A HEAD's errors say little. Rules: API_HeadObject."""
+        """The object's description without its bytes.
+
+        NotFound, or AccessDenied, are known by the status alone: `code` is often None. Rules: API_HeadObject.
+        """
         request = s3.object_request("HEAD", bucket, key, {"versionId": version_id})
         return self._exchange.ask(request, lambda answer, _: answers.headed(request, answer.headers))
 
     def delete_object(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
-        """Delete the object, or one version; to delete what is not there is no error. Rules: API_DeleteObject."""
+        """Delete the object; to delete what is not there is no error.
+
+        With `version_id` that version is gone for good; without, a bucket that keeps versions hides the object behind a
+        marker. Raises AccessDenied, and NotFound for no such bucket. Rules: API_DeleteObject.
+        """
         request = s3.object_request("DELETE", bucket, key, {"versionId": version_id})
         self._exchange.ask(request, lambda answer, text: answers.check_done(answer.headers, text), success=(204, 200))
 
@@ -136,7 +144,8 @@ class Operations:
 
         The copy keeps all that describes the source. Where `content_type`, `metadata` or a header such as
         cache-control is given, all of that is taken from here instead, and what is not given is dropped. The result's
-        `size` is None: S3 does not say it. Raises NotFound without the source. Rules: API_CopyObject.
+        `size` is None: S3 does not say it. Raises NotFound without the source, AccessDenied where it may not be read or
+        the target not be written. Rules: API_CopyObject.
         """
         replaced = content_type is not None or metadata is not None
         replaced = replaced or any(not name.lower().startswith("x-amz-") for name in headers or ())
@@ -154,8 +163,8 @@ class Operations:
         """The objects whose keys begin with `prefix`, in the order of their keys; pages are fetched as you go on.
 
         With a `delimiter` ("/" most often), keys that have it after the prefix are summed up in lines with
-        `is_prefix`. `start_after`: begin behind this key. Raises NotFound when the first page is
-        fetched and there is no such bucket. Rules: API_ListObjectsV2.
+        `is_prefix`. `start_after`: begin behind this key. Errors come while you go on, not from the call: NotFound for
+        no such bucket, AccessDenied, InvalidResponse. Rules: API_ListObjectsV2.
         """
         from .listing import pages
 
@@ -171,7 +180,7 @@ class Operations:
     # -- buckets
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket in the client's region; ResponseError 409 where it is already. Rules: API_CreateBucket."""
+        """Make a bucket in the client's region; ResponseError 409 where the name is taken. Rules: API_CreateBucket."""
         request = s3.Request("PUT", bucket)
         body = open_body(s3.location_constraint(self._exchange.region))
         self._exchange.ask(request, lambda answer, text: answers.check_done(answer.headers, text), body)

@@ -106,7 +106,7 @@ class ProgressBar:
         self._bar = tqdm(**settings)
 
     def __call__(self, bytes_done: int, bytes_total: int | None) -> None:
-        """Move the bar."""
+        """Move the bar: bytes done, and those in all (None: not known yet)."""
         self._bar.total = bytes_total
         self._bar.update(bytes_done - self._bar.n)
 

@@ -73,6 +73,8 @@ class Retry(Value):
     `attempts`: requests for one operation at the most, at least 1; counted anew when a broken download has got on.
     `budget`: no attempt begins later than so many seconds after the first failure; bytes that move start them anew.
     `cap`: seconds, the longest wait between two attempts, whatever the server asks for. ValueError outside these.
+    A wait is drawn below a ceiling, 0.25 s at first and doubled each time: between nothing and all of it, or where
+    nobody answers between half and all.
     """
 
     def __init__(self, attempts: int = 10, budget: float = 30.0, cap: float = 5.0) -> None:
