@@ -259,8 +259,8 @@ def parse_time(text: str | None) -> datetime | None:
         return None
 
 
-def parse_xml(body: bytes, expected: str) -> Element:
-    """The root element of an XML answer, namespaces removed; InvalidResponse unless it is named `expected`.
+def parse_xml(body: bytes, *expected: str) -> Element:
+    """The root element of an XML answer, namespaces removed; InvalidResponse unless it has one of the names `expected`.
 
     A DOCTYPE is refused where it begins, so no entity is ever defined: https://docs.python.org/3/library/xml.html.
     """
@@ -280,9 +280,9 @@ def parse_xml(body: bytes, expected: str) -> Element:
         raise InvalidResponse(f"the answer is not the XML that S3 promises ({error})") from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
-    if root.tag != expected:
+    if root.tag not in expected:
         raise InvalidResponse(
-            f"the answer's XML is <{printable(root.tag, 60)}> where <{expected}> belongs", code=root.findtext("Code")
+            f"the answer's XML is <{printable(root.tag, 60)}> where <{expected[0]}> belongs", code=root.findtext("Code")
         )
     return root
 

@@ -205,8 +205,8 @@ class S3Client(Operations):
     def presigned_url(self, method: str, bucket: str, key: str, *, expires_in: int) -> str:
         """A URL with which anybody may GET, HEAD, PUT or DELETE this object for `expires_in` seconds (1 to 604,800).
 
-        Nothing is sent. Who has the URL has the right: keep it out of logs. With temporary credentials it ends when they
-        do. A clock that is wrong is learnt from answers only. ValueError for another method or time, and for an
+        Nothing is sent. Who has the URL has the right: keep it out of logs. With temporary credentials it ends with
+        them. A clock that is wrong is learnt from answers only. ValueError for another method or time, and for an
         anonymous client. Rules: sigv4-query-string-auth.
         """
         if method not in ("GET", "HEAD", "PUT", "DELETE"):

@@ -43,12 +43,14 @@ class Credentials:
         self.expires_at = None if expires_at is None else _moment(expires_at)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Credentials:
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Credentials:
         """Those in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if set, AWS_SESSION_TOKEN.
 
         AWS_CREDENTIAL_EXPIRATION (ISO 8601), if set, is `expires_at`. ValueError where one of the first two is missing
         or cannot be right. Nothing else is looked at: no profile, no ~/.aws, no metadata service.
         """
+        if environ is None:  # as a default value, `help` would show all of it
+            environ = os.environ
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         missing = [name for name in names if not environ.get(name)]
         if missing:

@@ -44,7 +44,7 @@ class Direct:
         self._stamp: Any = None  # of the file or folder that the context was made of
         self._pools: dict[str, Any] = {}
 
-    def _trusted(self) -> Any:
+    def trusted(self) -> Any:
         """The TLS context: made once, as to read the authorities takes ten times as long as a handshake.
 
         Made anew where they are others by now.
@@ -83,7 +83,7 @@ class Direct:
         try:
             if connection.sock is None:
                 if self._is_tls:
-                    connection.ssl_context = self._trusted()
+                    connection.ssl_context = self.trusted()
                 pool._validate_conn(connection)  # noqa: SLF001 - connects where there is TLS, and warns without `verify`
                 if connection.sock is None:
                     connection.connect()

@@ -84,7 +84,7 @@ class Exchange:
         self._verify = _checked_verify(verify)
         self._session = session
         self._on_event = on_event
-        self._wire: Wire | None = None
+        self._wires: list[Wire] = []  # the first one is used; threads that come at once may make more
         self._born = os.getpid()
         self._keys: Fixed | Rotation = Fixed(None)
         if credentials is None or isinstance(credentials, Credentials):
@@ -274,10 +274,10 @@ class Exchange:
         )
 
     def _connected(self) -> Wire:
-        if self._wire is None:
+        if not self._wires:
             from .wire import Wire  # imports urllib3: 70 ms that only a first request should cost
 
-            self._wire = Wire(
+            made = Wire(
                 str(self.endpoint),
                 timeout=self._timeout,
                 verify=self._verify,
@@ -285,12 +285,13 @@ class Exchange:
                 born=self._born,
                 clock=lambda: self.clock(),  # noqa: PLW0108 - as it is then: it may be replaced
             )
-        return self._wire
+            self._wires.append(made)
+        return self._wires[0]
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones."""
-        if self._wire is not None:
-            self._wire.close()
+        if self._wires:
+            self._wires[0].close()
 
     def __str__(self) -> str:
         return f"{str(self.endpoint)!r}, access_key={self._keys}, region={self._regions.get('', self.region)!r}"

@@ -122,14 +122,14 @@ _UNSENT = (
 _REFUSED_TUNNEL = "Tunnel connection failed: 4"  # http.client's words, before the status
 _PROXY_HINT = "It wants a user's credentials, in the proxy's URL before the host, or it allows no such server."
 _NAME_HINT = "The certificate is for other names: give one of those as the endpoint, or have it issued for this one."
-_WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 _CLOCK_HINT = "Set this machine's clock; if it is right, the server's certificate has expired, or is not valid yet."
-_NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
+WRONG_DATES = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
 
 
 def _clock_trouble(causes: list[BaseException], authority: str, timeout: float, now: float) -> str | None:
     """Both dates in words, where a certificate was refused for its dates."""
-    if not any(getattr(cause, "verify_code", 0) in (_NOT_YET_VALID, _EXPIRED) for cause in causes):
+    if not any(getattr(cause, "verify_code", 0) in WRONG_DATES for cause in causes):
         return None
     from .certificate import clock_trouble  # hardly ever needed
 
@@ -168,7 +168,7 @@ def transport_error(
         name, hint = "proxy refuses", _PROXY_HINT
     if name == "tls" and sending.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
-    if any(getattr(cause, "verify_code", 0) in _WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
+    if any(getattr(cause, "verify_code", 0) in WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
         hint = _NAME_HINT  # the words are urllib3 1.26's, which compares the names itself
     innermost = (str(causes[-1]) or type(causes[-1]).__name__).partition(" (_ssl.c:")[0]
     text = text.format(authority=signed.authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)

@@ -91,7 +91,8 @@ def create_request(bucket: str, key: str, sent: Mapping[str, str], checksum: str
 
 def created(body: bytes) -> str:
     """The upload id in the answer."""
-    upload_id = parse_xml(body, "InitiateMultipartUploadResult").findtext("UploadId")
+    # The shorter name is that of `rclone serve s3`.
+    upload_id = parse_xml(body, "InitiateMultipartUploadResult", "InitiateMultipartUpload").findtext("UploadId")
     if not upload_id or len(upload_id) > MAX_ID:
         raise InvalidResponse("the answer names no upload id, or one that is longer than any")
     return upload_id

@@ -71,7 +71,11 @@ class Ordinary:
             self._session.mount("http://", adapter)
         verify = self._session.verify if verify is None else verify
         self._settings: Any = self._session.merge_environment_settings(url, {}, True, verify, None)
-        self.proxy = _proxy_address(url, self._settings["proxies"])
+        # Without a scheme http is meant, but `host:port` is read as scheme and path by requests before 2.27 on Python
+        # 3.9 and later (psf/requests#5855), and by all of them where the host has no dot (#6455).
+        proxies = self._settings["proxies"]
+        proxies.update({name: f"http://{proxy}" for name, proxy in proxies.items() if proxy and "://" not in proxy})
+        self.proxy = _proxy_address(url, proxies)
 
     @property
     def authorities(self) -> bool | str:
@@ -99,8 +103,8 @@ def _proxy_address(url: str, proxies: Any) -> str:
     proxy = select_proxy(url, proxies)
     if not proxy:
         return ""
-    try:  # without a scheme `requests` takes it for http
-        scheme, _, host, port = parse_url(proxy if "://" in proxy else f"http://{proxy}")[:4]
+    try:
+        scheme, _, host, port = parse_url(proxy)[:4]
     except LocationParseError:
         scheme = host = port = None
     if not host or scheme not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h"):

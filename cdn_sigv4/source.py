@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import IO, Any, Protocol, Union
 
+    from typing_extensions import Buffer  # type checkers bring it
+
     from .body import Body
 
-    class _Buffer(Protocol):
-        def __len__(self) -> int: ...
+    class _Array(Protocol):  # numpy's says that it is a Buffer only from Python 3.12 on
+        @property
+        def nbytes(self) -> int: ...
 
-    Source = Union[bytes, bytearray, memoryview, _Buffer, IO[bytes], Iterable[Union[bytes, bytearray, memoryview]]]
+    Source = Union[Buffer, _Array, IO[bytes], Iterable[Union[bytes, bytearray, memoryview]]]
 
 _END = object()
 SPOOL_MEMORY = 8 << 20  # bytes of an iterable that are kept in memory before a temporary file takes them

@@ -20,7 +20,13 @@ import os
 import sys
 from http.client import HTTPException
 
-import urllib3
+try:
+    import urllib3
+
+    if tuple(map(int, urllib3.__version__.split(".")[:2])) < (1, 26):  # type: ignore[attr-defined]
+        raise ImportError(f"urllib3 {urllib3.__version__} is too old")  # type: ignore[attr-defined]  # noqa: TRY301
+except ImportError as error:  # also of 1.26.0 to 1.26.4, on Python 3.12 and later
+    raise ImportError(f"{error}; type: pip install 'requests>=2.25' 'urllib3>=1.26.5'") from None
 
 from .connection import BLOCK_SIZE, Sending
 from .direct import Direct
@@ -37,10 +43,6 @@ if TYPE_CHECKING:
     from .ordinary import Ordinary
     from .reply import Answer
     from .s3 import Request, SignedRequest
-
-_URLLIB3: str = urllib3.__version__  # type: ignore[attr-defined]
-if tuple(int(part) for part in _URLLIB3.split(".")[:2]) < (1, 26):
-    raise ImportError(f"urllib3 {_URLLIB3} is too old for cdn_sigv4; type: pip install 'urllib3>=1.26.5'")
 
 
 def _may_have_proxies() -> bool:
@@ -62,7 +64,6 @@ class _Means:
     """What one process sends with: the short way, and the other one, where it was needed."""
 
     def __init__(self, wire: Wire, given: Session | None) -> None:
-        self.pid = os.getpid()
         self._wire = wire
         self._given = given
         self._ordinary: Ordinary | None = None
@@ -116,15 +117,19 @@ class Wire:
         self._given = session
         self._born = born
         self._clock = clock
-        self._ready: _Means | None = None
+        self._ready: dict[int, _Means] = {}  # by process
 
     def _means(self) -> _Means:
-        """Made once in each process. Two threads that come first may make them twice: the loser's are dropped."""
-        means = self._ready
-        if means is None or means.pid != os.getpid():
-            if self._given is not None and self._born != os.getpid():
+        """Made once in each process: of threads that come first at once, one's are everybody's."""
+        pid = os.getpid()
+        means = self._ready.get(pid)
+        if means is None:
+            if self._given is not None and self._born != pid:
                 self._given.close()  # the parent's connections: both processes would read each other's answers
-            means = self._ready = _Means(self, self._given)
+            made = _Means(self, self._given)
+            for other in set(self._ready) - {pid}:
+                self._ready.pop(other, None)
+            means = self._ready.setdefault(pid, made)
         return means
 
     def send(self, request: Request, signed: SignedRequest, body: Body | None = None) -> Answer:
@@ -163,6 +168,7 @@ class Wire:
 
     def close(self) -> None:
         """Close the connections, unless they are those of the caller's session or of the parent process."""
-        means, self._ready = self._ready, None
-        if means is not None and self._given is None and means.pid == os.getpid():
-            means.close()
+        for pid in set(self._ready):
+            means = self._ready.pop(pid, None)
+            if means is not None and self._given is None and pid == os.getpid():
+                means.close()

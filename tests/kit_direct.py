@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def idle(client: S3Client) -> list[Any]:
     """The connections that the client keeps, open ones and those that are not yet opened."""
-    pools = client._exchange._wire._means().direct._pools.values()
+    pools = client._exchange._connected()._means().direct._pools.values()
     return [each for pool in pools for each in pool.pool.queue if each is not None]
 
 

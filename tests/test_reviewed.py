@@ -68,14 +68,14 @@ def test_a_duplicate_that_comes_late_is_no_answer():
     with RawServer(answer) as server, client_of(server, retry=AGAIN) as client:
         client.get_object("bucket", "key").read()
         (sock,) = server._sockets.values()
-        real = client._exchange._wire.send
+        real = client._exchange._connected().send
 
         def late(request, signed, body=None):
             if body is not None and not stored:
                 sock.sendall(b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 0\r\n\r\n")
             return real(request, signed, body)
 
-        client._exchange._wire.send = late
+        client._exchange._connected().send = late
         client.put_object("bucket", "key", b"the body")
         assert stored[-1] == b"the body"
 

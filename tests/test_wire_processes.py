@@ -13,6 +13,8 @@ import requests
 from kit import KEY, LONG, SECRETS, TOKEN, client_of
 from rawserver import MemoryStore, RawServer
 
+from cdn_sigv4 import wire
+
 CHILDREN = 4
 THREADS = 8
 REQUESTS = 25
@@ -144,3 +146,19 @@ def test_threads(own_session, server):
     if not own_session:
         # Two threads that come first may make a session each, the loser's connection is not used again.
         assert server.connections <= 2 * THREADS
+
+
+@pytest.mark.parametrize("name", ["Wire", "_Means"])
+def test_first_requests_at_once(server, name, monkeypatch):
+    """Threads that send the first requests at once share their connections, though each found that there were none."""
+    made, meeting = getattr(wire, name).__init__, threading.Barrier(2)
+
+    def meet(self, *args, **options):
+        meeting.wait(LONG)
+        made(self, *args, **options)
+
+    monkeypatch.setattr(getattr(wire, name), "__init__", meet)
+    with client_of(server) as client, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(lambda: client._exchange._connected()._means()) for _ in range(2)]
+        first, second = (each.result(LONG) for each in waiting)
+    assert first is second

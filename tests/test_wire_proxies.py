@@ -18,11 +18,14 @@ from cdn_sigv4 import TransportError
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-@pytest.mark.parametrize("scheme", ["http://", ""], ids=["scheme", "bare"])
-def test_http_proxy(variable, scheme, monkeypatch):
-    """Through an HTTP proxy the absolute form arrives there, with the store's Host and a signature that holds."""
+@pytest.mark.parametrize("form", ["http://127.0.0.1:{}", "127.0.0.1:{}", "localhost:{}"])
+def test_http_proxy(variable, form, monkeypatch):
+    """Through an HTTP proxy the absolute form arrives there, with the store's Host and a signature that holds.
+
+    The scheme may be missing, as for curl, also where `requests` itself reads the name as one (psf/requests#6455).
+    """
     with RawServer(good) as proxy:
-        monkeypatch.setenv(variable, scheme + proxy.authority)
+        monkeypatch.setenv(variable, form.format(proxy.authority.rpartition(":")[2]))
         with client_of("http://store.test:9000") as client:
             client.put_object("bucket", "a b//\u00fc", b"hello")
             client.get_object("bucket", "key", version_id="1+2").read()
