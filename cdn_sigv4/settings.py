@@ -148,7 +148,7 @@ def _parsed(path: str, text: str) -> object:
 
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if path.endswith(".json"):
                 raise UsageError(f"{path}: no JSON, from line {getattr(error, 'lineno', 1)} on") from None
     try:
@@ -159,6 +159,6 @@ def _parsed(path: str, text: str) -> object:
         ) from None
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except Exception as error:  # noqa: BLE001 - also what it lets pass: ValueError for a date that is none, shown whole
         mark = getattr(error, "problem_mark", None)
         raise UsageError(f"{path}: no YAML{f', from line {mark.line + 1} on' if mark else ''}") from None

@@ -6,8 +6,10 @@ itself against the same budgets, without building anything.
 
 Wished for were 48 KiB and 200 KiB. Without a docstring or a comment the same code still is 82 KiB and 231 KiB; made
 small by a program (short names, no annotations) 73 KiB and 156 KiB; and even that in one single file is a wheel of
-52 KiB. So that wheel would cost features as well as every word that `help` and a reader of the source can find. The
-budgets are what was reached with all of it, rounded up a little; whoever needs more raises them here, and says why.
+52 KiB. So that wheel would cost features as well as every word that `help` and a reader of the source can find.
+The budgets are what was reached with all of it, rounded up a little; whoever needs more raises them here, and says
+why. Raised since: from 130 and 345 KiB by the command line (21 and 57 KiB), `doctor` (17 and 49) and credentials that
+change (3 and 9), of which `import cdn_sigv4` reads 5 KiB: who may not install anything else needs them in here.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ from .environment import ROOT
 
 PACKAGE = ROOT / "cdn_sigv4"
 KIB = 1024
-WHEEL = 130 * KIB
-INSTALLED = 345 * KIB  # without byte code; with the metadata that the wheel brings
-METADATA = 7 * KIB  # of INSTALLED: METADATA, RECORD, WHEEL and LICENSE
+WHEEL = 176 * KIB
+INSTALLED = 470 * KIB  # without byte code; with the metadata that the wheel brings
+METADATA = 9 * KIB  # of INSTALLED: METADATA, RECORD, WHEEL, entry_points.txt and LICENSE
 SECONDS = 180.0  # for the wheel
 
 Files = Dict[str, bytes]  # by their names in the wheel
@@ -80,7 +82,7 @@ def troubles(wheel: int, files: Files) -> list[str]:
     sizes = (("wheel", wheel, WHEEL), ("installed", installed, INSTALLED), ("metadata", described, METADATA))
     found = [f"{name}: {size} bytes, at most {budget}" for name, size, budget in sizes if size > budget]
     parts = sorted(name.split(".dist-info/")[1] for name in metadata)
-    if parts != ["METADATA", "RECORD", "WHEEL", "licenses/LICENSE"]:
+    if parts != ["METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"]:
         found.append(f"the metadata are {parts}")
     package = package_files()
     found += [f"{name} is missing, or another one" for name in package if files.get(name) != package[name]]

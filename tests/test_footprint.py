@@ -48,7 +48,7 @@ def test_description_is_short():
 
 def wheel(**changed):
     """The files of a wheel that is right, but for what is changed; None leaves one out."""
-    metadata = dict.fromkeys(("METADATA", "RECORD", "WHEEL", "licenses/LICENSE"), b"")
+    metadata = dict.fromkeys(("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"), b"")
     files = {f"cdn_sigv4-1.dist-info/{name}": data for name, data in metadata.items()}
     files = {**footprint.package_files(), **files, **changed}
     return {name: data for name, data in files.items() if data is not None}

@@ -30,19 +30,24 @@ FLOORS = [
     ["checksums", "endpoint", "files"],
     ["body"],
     ["s3", "source"],
-    ["answers", "auth", "retry", "outcome"],
+    ["answers", "auth", "retry", "outcome", "findings"],
     ["diagnosis", "reader", "result", "multipart", "reply", "connection", "notes", "rotation"],
     ["adapter", "direct", "failures", "unfinished"],
     ["ordinary"],
     ["wire"],
-    ["exchange"],
-    ["retrieval", "proof", "listing", "comparison"],
+    ["exchange", "ground"],
+    ["retrieval", "proof", "listing", "comparison", "storefront"],
     ["filling", "multiupload"],
     ["transfer", "uploads"],
     ["operations"],
-    ["client"],
-    ["manager", "settings"],
-    ["__init__"],
+    ["client", "rights"],
+    ["manager", "settings", "roundtrip"],
+    ["doctor", "report"],
+    ["batch", "options"],
+    ["copying"],
+    ["commands"],
+    ["cli"],
+    ["__init__", "__main__"],
 ]
 # These know values and nothing else: no network, no disk, no randomness.
 PURE = ["errors", "sigv4", "s3", "endpoint", "answers", "diagnosis", "checksums", "retry", "outcome"]
@@ -56,6 +61,8 @@ HEAVY += ["hashlib", "_hashlib", "hmac", "mmap", "queue", "concurrent", "context
 # Its own modules that wait for the first request, or for the first transfer that needs them.
 LATE = ["adapter", "certificate", "comparison", "connection", "diagnosis", "direct", "failures", "filling", "listing"]
 LATE += ["multiupload", "ordinary", "reply", "rotation", "settings", "unfinished", "wire"]
+LATE += ["doctor", "findings", "ground", "rights", "roundtrip", "storefront"]
+LATE += ["__main__", "batch", "cli", "commands", "copying", "options", "report"]
 
 MAKE_EVERYTHING = """
     from {name} import CDNCredentials, CDNManager, Credentials, S3Client, SigV4Auth
