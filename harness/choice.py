@@ -13,7 +13,7 @@ DEFAULT_REGION = "us-east-1"
 KINDS = ("container", "binary", "moto")  # in the order in which they are tried
 
 GIVEN = (
-    "CDN_ENDPOINT",
+    "CDN_HOST",
     "CDN_BUCKET",
     "CDN_UPLOADER_ACCESS_KEY",
     "CDN_UPLOADER_ACCESS_SECRET",
@@ -55,6 +55,8 @@ def choose(environ: Mapping[str, str], *, may_be_given: bool) -> Choice:
 
 def read_given(environ: Mapping[str, str]) -> Given | None:
     """Return the user's own store when all of it is there, None when none of it is; a part of it is an error."""
+    if environ.get("CDN_ENDPOINT") and not environ.get("CDN_HOST"):  # its other name
+        environ = {**environ, "CDN_HOST": environ["CDN_ENDPOINT"]}
     missing = [name for name in GIVEN if not environ.get(name)]
     if len(missing) == len(GIVEN):
         return None
@@ -65,7 +67,7 @@ def read_given(environ: Mapping[str, str]) -> Given | None:
             " for one that is started here none"
         )
     return Given(
-        endpoint=environ["CDN_ENDPOINT"],
+        endpoint=environ["CDN_HOST"],
         bucket=environ["CDN_BUCKET"],
         region=environ.get("CDN_REGION") or DEFAULT_REGION,
         users=Users(

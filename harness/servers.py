@@ -61,7 +61,7 @@ def given_server(given: Given) -> Server:
         region=given.region,
         root_access_key="",
         root_secret_key="",
-        description=f"your own (CDN_ENDPOINT), bucket {given.bucket}",
+        description=f"your own (CDN_HOST), bucket {given.bucket}",
         is_minio=False,
         user_maker=lambda _bucket: given.users,
         bucket=given.bucket,

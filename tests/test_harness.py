@@ -1,19 +1,23 @@
 """The harness itself: which server is chosen, what is refused, what is shown, and the demo from end to end."""
 
+import contextlib
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cdn_sigv4 import S3Client
-from harness import choice, demo, processes, values
+import cdn_sigv4
+from cdn_sigv4 import CDNCredentials, CDNManager
+from harness import choice, demo, demo_job, processes, values
 from harness.environment import ROOT
 
 GIVEN = {
-    "CDN_ENDPOINT": "https://store.example:9000",
+    "CDN_HOST": "https://store.example:9000",
     "CDN_BUCKET": "models",
     "CDN_UPLOADER_ACCESS_KEY": "up",
     "CDN_UPLOADER_ACCESS_SECRET": "up-hidden",
@@ -42,8 +46,10 @@ def test_unknown_kind():
 
 def test_given_server():
     """A server that the user gives is taken by the demo, and never by the tests."""
-    assert choice.choose(GIVEN, may_be_given=True).given.endpoint == GIVEN["CDN_ENDPOINT"]
+    assert choice.choose(GIVEN, may_be_given=True).given.endpoint == GIVEN["CDN_HOST"]
     assert choice.choose(GIVEN, may_be_given=False) == choice.choose({}, may_be_given=False)
+    renamed = {"CDN_ENDPOINT" if name == "CDN_HOST" else name: value for name, value in GIVEN.items()}
+    assert choice.choose(renamed, may_be_given=True) == choice.choose(GIVEN, may_be_given=True)
 
 
 @pytest.mark.parametrize("missing", GIVEN)
@@ -112,8 +118,10 @@ def run_demo(environ):
 @pytest.fixture
 def given_to_the_demo(server, users, bucket):
     """The session's server as if it were the user's own."""
+    if Path(sys.prefix).resolve() != ROOT / ".venv":
+        pytest.skip("scripts/demo would make .venv anew, with this Python")
     return {
-        "CDN_ENDPOINT": server.endpoint,
+        "CDN_HOST": server.endpoint,
         "CDN_BUCKET": bucket,
         "CDN_UPLOADER_ACCESS_KEY": users.uploader.access_key,
         "CDN_UPLOADER_ACCESS_SECRET": users.uploader.secret_key,
@@ -158,7 +166,48 @@ def test_demo_notices_too_many_rights(server, root_client, bucket):
     """A credential that may do more than its job fails the demo."""
     key = f"rights/{os.urandom(4).hex()}"
     root_client.put_object(bucket, key, b"x")
-    both = type("Manager", (), {"uploader": root_client, "downloader": root_client})
-    with pytest.raises(demo.DemoError, match="the uploader may not download: but it was let through"):
-        demo.show_refusals(both, bucket, key)
-    assert isinstance(root_client, S3Client)
+    root = values.KeyPair(server.root_access_key, server.root_secret_key)
+    way = demo_job.Imported(cdn_sigv4, demo.environment(server, values.Users(root, root)))
+    with contextlib.closing(way.manager):
+        with pytest.raises(demo_job.DemoError, match="the uploader may not download: but it was let through"):
+            demo_job.show_refusals(way, bucket, key)
+
+
+def test_demo_notices_other_bytes(folder):
+    """A download that is said to have worked, and gave other bytes, fails the demo."""
+
+    class Careless:
+        uploads, downloads = "uploaded", "downloaded"
+
+        def upload(self, *_):
+            return True
+
+        def download(self, *_):
+            return Path("file").write_bytes(b"other bytes") > 0
+
+    with pytest.raises(demo_job.DemoError, match="this did not hold: both are the same, byte for byte"):
+        demo_job.run(Careless(), "bucket", "key")
+
+
+def test_a_server_to_try(given_to_the_demo):
+    """`--stay` starts a server, prints the settings of its two users as a shell takes them, and ends with Ctrl-C."""
+    command = [sys.executable, "-B", str(ROOT / "scripts" / "demo"), "--stay"]
+    environ = {**processes.bare_environment(), "HOME": os.environ["HOME"], "CDN_TEST_SERVER": "moto"}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        lines = []
+        for line in child.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        settings = dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("export "))
+        keys = [
+            settings[f"CDN_{user}_ACCESS_{half}"] for user in ("DOWNLOADER", "UPLOADER") for half in ("KEY", "SECRET")
+        ]
+        errors = []
+        with CDNManager(CDNCredentials(settings["CDN_HOST"], *keys), on_error=errors.append) as manager:
+            assert manager.upload("models", "key", b"data")
+            with manager.downloader.get_object("models", "key") as reader:
+                assert reader.read() == b"data"
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 130
+    assert errors == []
