@@ -12,6 +12,7 @@ import gc
 import os
 import secrets
 import shutil
+import signal
 import stat
 import tempfile
 import time
@@ -27,7 +28,7 @@ from kit_uploads import Site, allow_small_parts
 from rawserver import MemoryStore, RawServer
 
 from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client, exchange, filling, multipart
-from harness import choice, minio_cluster, minio_server, servers
+from harness import choice, minio_cluster, minio_server, servers, vendor_pyz
 from harness.values import HarnessError, Users
 
 USERS_ENVIRONMENT = dict(os.environ)
@@ -50,17 +51,28 @@ def is_private(name):
 
 
 def pytest_configure(config):
-    """Put away the user's variables and home for the whole session, before any fixture runs."""
+    """Put away the user's variables, home and ignored signals for the whole session, before any fixture runs."""
     config.stash[SERVER_LINES] = []
     config.stash[NEEDED_MINIO] = collections.Counter()
     config.stash[EMPTY_HOME] = tempfile.mkdtemp(prefix="cdn-sigv4-home-")
     for name in filter(is_private, USERS_ENVIRONMENT):
         del os.environ[name]
     os.environ["HOME"] = config.stash[EMPTY_HOME]
+    # Whoever starts us in the background (bash's `&`, nohup) has these ignored, and children would inherit that.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
+
+
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(hypothesis.strategies.none())
+def _first_example(_):
+    """With its first one Hypothesis asks the collector who holds its random numbers; who is frozen does not count."""
 
 
 def pytest_collection_finish(session):
     """Let no collection of garbage walk through what pytest and its plugins hold: some tests collect all the time."""
+    _first_example()
     gc.collect()
     gc.freeze()
 
@@ -162,6 +174,26 @@ def downloader(server, users):
     """Return a client which may only download."""
     with S3Client(server.endpoint, users.downloader, region=server.region) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def one_file(tmp_path_factory):
+    """Return the command line as one file, as `scripts/vendor --pyz` makes it."""
+    target = tmp_path_factory.mktemp("one_file") / "cdn_sigv4.pyz"
+    with users_registry():
+        vendor_pyz.make(target)
+    return target
+
+
+@contextlib.contextmanager
+def users_registry():
+    """Let pip find registry and cache where the user's own finds them: the way there may be written in their home."""
+    before = os.environ["HOME"]
+    os.environ["HOME"] = USERS_ENVIRONMENT.get("HOME", before)
+    try:
+        yield
+    finally:
+        os.environ["HOME"] = before
 
 
 @pytest.fixture(scope="session")
