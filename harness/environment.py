@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, Iterable, List
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "cdn-sigv4-stamp.json"
@@ -54,12 +54,12 @@ def ensure(what: str) -> None:
     path = folder_of(what) / STAMP
     stamp = read_stamp(path)
     if stamp.get("place") != place() or not python_of(what).exists():
-        make_venv(folder_of(what))
+        make_venv(folder_of(what), sys.executable)
         stamp = {"place": place()}
     sets = sets_beside(what)
     if any(stamp.get(name) == fingerprint(name) for name in sets[sets.index(what) :]):
         return
-    install(what)
+    install(what, python_of(what))
     stamp[what] = fingerprint(what)
     path.write_text(json.dumps(stamp), encoding="utf-8")
 
@@ -113,24 +113,26 @@ def read_stamp(path: Path) -> Dict[str, str]:
     return stamp if isinstance(stamp, dict) else {}
 
 
-def make_venv(folder: Path) -> None:
-    """Make a new environment, instead of one that no longer fits."""
-    print(f"set-up: making {folder.name} with Python {sys.version.split()[0]}", flush=True)
+def make_venv(folder: Path, python: str) -> None:
+    """Make a new environment with this Python, instead of one that no longer fits."""
+    print(f"set-up: making {folder.relative_to(ROOT)} with {python}", flush=True)
     if folder.exists() and any(folder.iterdir()):
         if not (folder / "pyvenv.cfg").exists():
             raise SetupError(f"{folder} is no virtual environment; move it away")
         shutil.rmtree(folder)
-    run([sys.executable, "-m", "venv", str(folder)], f"making {folder.name}")
+    run([python, "-m", "venv", str(folder)], f"making {folder.name}")
 
 
-def install(what: str) -> None:
-    """Install the project (editable) and the requirements."""
+def install(what: str, python: Path, forced: Iterable[str] = ()) -> None:
+    """Install the project (editable) and the requirements; then what is `forced`, whatever the others demand."""
     print(f"set-up: installing the project and {REQUIREMENTS[what].name}", flush=True)
     start = time.monotonic()
-    pip = [str(python_of(what)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # An editable install from pyproject.toml needs pip 21.3; Ubuntu 20.04 and Debian 11 bring an older one.
     run([*pip, "pip>=21.3"], "pip")
     run([*pip, "--editable", str(ROOT), "--requirement", str(REQUIREMENTS[what])], "pip")
+    if forced:
+        run([*pip, "--upgrade", "--no-deps", *forced], "pip")
     print(f"set-up: done in {time.monotonic() - start:.0f} s", flush=True)
 
 
