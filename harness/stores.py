@@ -15,7 +15,8 @@ from typing import Any, Callable, Iterator
 
 from cdn_sigv4 import CDNError, Credentials, Retry, S3Client
 
-from .stores_checks import CHECKS, Place, Wrong
+from .stores_checks import CHECKS
+from .stores_place import Place, Wrong
 
 # What a client can be told of a store; the first is the default.
 SWITCHES: tuple[dict[str, Any], ...] = (
