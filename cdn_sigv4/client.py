@@ -162,9 +162,9 @@ class S3Client(Operations):
 
         `resume`: go on with what an earlier call, cut short or killed, has left of the same version beside `path`; a
         call that fails leaves it there, if the object has 8 MiB at least and the disk is not full. With `if_match` or
-        `if_none_match` it is
-        neither used nor made. `durable`: wait until the disk has it.
-        `make_folders`: make those above it, which a failed download takes away again, unless such a part is in them.
+        `if_none_match` it is neither used nor made. `durable`: wait until the disk has it. `make_folders`: make those
+        above it, which a failed download takes away again, unless such a part is in them.
+
         IntegrityError where the bytes are not those that the store has a checksum of, twice. OSError where the file
         cannot be written; a directory or a device there is refused before anything is sent.
         """

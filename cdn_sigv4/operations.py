@@ -100,9 +100,9 @@ class Operations:
         """A reader of the object's bytes, exactly as they are stored; use it as a context manager.
 
         `start`, `end`: bytes, a part of it as in slices (`end` is not in it), not negative; `tail`: so many bytes from
-        its end; of a part nothing is verified. `if_none_match`: NotModified
-        when the entity tag still is this one; `if_match`: PreconditionFailed when it no longer is. Raises NotFound, and
-        ResponseError 416 for a range that begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
+        its end; of a part nothing is verified. `if_none_match`: NotModified when the entity tag still is this one;
+        `if_match`: PreconditionFailed when it no longer is. Raises NotFound, and ResponseError 416 for a range that
+        begins behind the end. Rules: API_GetObject; RFC 9110, 13 and 14.
         """
         asked = s3.byte_range(start, end, tail)
         request = self._get(bucket, key, version_id, if_match, if_none_match, asked)

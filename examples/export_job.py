@@ -1,6 +1,7 @@
 """An export job that uploads: bytes made in memory go into the store under the day's name.
 
-python export_job.py cdn.yaml BUCKET DAY <ROWS: the file holds `host` and the two pairs of keys, ROWS are lines of JSON.
+python export_job.py cdn.yaml BUCKET DAY <ROWS: the file holds `host` and the two pairs of keys, by the names of the
+arguments of CDNCredentials; ROWS are lines of JSON.
 """
 
 import csv
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-import yaml
+import yaml  # PyYAML: the extra `yaml`
 
 from cdn_sigv4 import CDNCredentials, CDNManager
 

@@ -27,7 +27,7 @@ def main(bucket: str, base: str, result: str) -> None:
         try:
             manager.downloader.download_file(bucket, base, base, if_changed=True)
             train(Path(base), Path(result))
-            with ProgressBar(result) as progress:  # needs tqdm: pip install 'cdn-sigv4[progress]'
+            with ProgressBar(result) as progress:  # needs tqdm: the extra `progress`
                 manager.uploader.upload_file(bucket, result, result, resume=True, progress=progress)
         except CDNError as error:
             log.error("%s", error)

@@ -57,6 +57,7 @@ def stay(server: Server) -> None:
     values = environment(server, server.make_users(BUCKET))
     say(f"\nThe bucket is {BUCKET}. Paste this into another shell:\n")
     say("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    say(f"Its root may do all, list and delete too: {root.access_key} {root.secret_key}\n")
     say("Ctrl-C here ends the server, and all that is in it.")
     time.sleep(STAYS)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import cdn_sigv4
-from cdn_sigv4 import CDNCredentials, CDNManager
+from cdn_sigv4 import CDNCredentials, CDNManager, Credentials, S3Client
 from harness import choice, demo, demo_job, processes, values
 from harness.environment import ROOT
 
@@ -190,7 +190,7 @@ def test_demo_notices_other_bytes(folder):
 
 
 def test_a_server_to_try(given_to_the_demo):
-    """`--stay` starts a server, prints the settings of its two users as a shell takes them, and ends with Ctrl-C."""
+    """`--stay` starts a server, prints its two users' settings as a shell takes them and its root, and ends with Ctrl-C."""
     command = [sys.executable, "-B", str(ROOT / "scripts" / "demo"), "--stay"]
     environ = {**processes.bare_environment(), "HOME": os.environ["HOME"], "CDN_TEST_SERVER": "moto"}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
@@ -208,6 +208,9 @@ def test_a_server_to_try(given_to_the_demo):
             assert manager.upload("models", "key", b"data")
             with manager.downloader.get_object("models", "key") as reader:
                 assert reader.read() == b"data"
+        (root,) = (Credentials(*line.split()[-2:]) for line in lines if "root" in line)
+        with S3Client(settings["CDN_HOST"], root) as client:
+            assert [entry.key for entry in client.list_objects("models")] == ["key"]
         child.send_signal(signal.SIGINT)
         assert child.wait(30) == 130
     assert errors == []
