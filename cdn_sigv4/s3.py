@@ -74,10 +74,13 @@ class Request(Value):
         headers: Mapping[str, str | None] | None = None,
     ) -> None:
         self.method = method
-        self.bucket = check_bucket(bucket)
-        self.key = None if key is None else check_key(key)
+        self.bucket = bucket
+        self.key = key
         self.query = {name: value for name, value in (query or {}).items() if value is not None}
         self.headers = {name: value for name, value in (headers or {}).items() if value is not None}
+        check_bucket(bucket)  # not before all is there: who shows a traceback's variables wants to see it
+        if key is not None:
+            check_key(key)
         for name, value in self.headers.items():
             check_header(name, value)
         for name, value in self.query.items():

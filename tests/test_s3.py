@@ -4,6 +4,7 @@ Traps: dot segments (1), one path for signature and wire (2), what S3 encodes (5
 dotted bucket over TLS. Which names and headers there may be: test_s3_names.py.
 """
 
+import traceback
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
@@ -144,6 +145,15 @@ def test_request_drops_what_is_none():
     assert request.query == {"b": ""}
     assert request.headers == {"x-amz-acl": ""}
     assert s3.Request("GET", "buc").query == s3.Request("GET", "buc").headers == {}
+
+
+@pytest.mark.parametrize("wrong", [("GET", "no bucket"), ("GET", 1), ("GET", "buc", ""), ("GET", "buc", "k", {"a": 1})])
+def test_refused_request_can_be_shown(wrong):
+    """Tools that show a traceback's variables ask for the `repr` of what was not finished, too."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        s3.Request(*wrong)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "self = Request('GET'" in shown
 
 
 @pytest.mark.parametrize(
