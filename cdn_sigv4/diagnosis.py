@@ -6,7 +6,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; what MinIO 
 
 from __future__ import annotations
 
-from .answers import parse_time, parse_xml
+import re
+
+from .answers import is_amazonian, parse_time, parse_xml
 from .errors import (
     AccessDenied,
     CDNError,
@@ -48,8 +50,10 @@ _DAMAGE = frozenset(["XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
 _DAMAGED = (
     "The bytes that arrived are not the bytes that were signed: damaged on the way, or the source changed meanwhile."
 )
+_DELETED = "The object was deleted; the bucket keeps its older versions behind a delete marker."
 _ANONYMOUS = "The request was anonymous: give credentials, or allow everybody to do this."
 _BUSY = "The server is busy: try again later."
+_FULL = "The server's disk is full."
 _HINTS = {
     "InvalidAccessKeyId": "This server does not know the access key: check it, and the endpoint.",
     "InvalidTokenId": "The session token is not this key's: static keys take none, temporary ones must have it.",
@@ -59,7 +63,7 @@ _HINTS = {
     **dict.fromkeys(_DAMAGE, _DAMAGED),
     "XMinioInvalidObjectName": "MinIO keeps keys as file paths: no '//', no '.' or '..' segments, 255 bytes a segment.",
     "XMinioInvalidResourceName": "MinIO keeps keys as file paths: no '.' or '..' segments.",
-    "XMinioStorageFull": "The server's disk is full.",
+    "XMinioStorageFull": _FULL,
     "SlowDown": _BUSY,
     "SlowDownRead": _BUSY,
     "SlowDownWrite": _BUSY,
@@ -69,6 +73,14 @@ _HINTS = {
     "InvalidRange": "The object has no byte in the range asked for.",
 }
 
+# Of a code that MinIO gives for several causes, its words tell which one it is.
+_MESSAGES = (
+    ("InvalidAccessKeyId", "account is disabled", "The user is disabled in the store: enable it, or use another key."),
+    ("InvalidArgument", "API port", "That is MinIO's console: give the S3 port (9000 by default) as the endpoint's."),
+    ("InternalError", "no space left on device", _FULL),
+    ("InvalidRequest", "Server Side Encryption", "The object is encrypted (SSE-C): whoever stored it has the key."),
+)
+
 # Where the answer names no code: a HEAD's, or one of a proxy on the way.
 _STATUS_HINTS = {
     407: "The proxy wants a user's credentials, in the proxy's URL before the host.",
@@ -76,9 +88,9 @@ _STATUS_HINTS = {
     413: "A proxy before the store limits the size of bodies.",
     500: "The server failed: its log says why.",
     429: _BUSY,
-    502: "A proxy before the store does not reach it.",
+    502: "A proxy before the store does not reach it: is the store running?",
     503: "The server is busy or starting: try again later.",
-    504: "A proxy before the store waits for it in vain.",
+    504: "A proxy before the store waits for it in vain: is the store running?",
     511: "A network log-in (captive portal) is in the way.",
 }
 
@@ -109,13 +121,15 @@ def diagnose(
     server_time = None if anonymous else _skewed(status, code, served or parse_time(found.get("ServerTime")), now)
     other_region = _other_region(found.get("Region") or headers.get("x-amz-bucket-region"), region)
     hint = (
-        (_ANONYMOUS if anonymous and status == 403 else None)
+        (_ANONYMOUS if anonymous and status == 403 and (code or not body) else None)
         or (None if server_time is None else _clock_hint(server_time - now))
         or (None if other_region is None else _region_hint(other_region, region))
         or (_redirect_hint(headers) if kind is RedirectRefused else None)
         or _signature_hint(code, found, request, endpoint)
+        or next((hint for name, words, hint in _MESSAGES if name == code and words in message), None)
         or _HINTS.get(code or "")
-        or _stranger_hint(status, body)
+        or (_DELETED if headers.get("x-amz-delete-marker") == "true" else None)
+        or _stranger_hint(status, code, headers, body)
         or _denied_hint(status, code, request)
         or _STATUS_HINTS.get(status)
     )
@@ -128,7 +142,7 @@ def diagnose(
         "request_id": headers.get("x-amz-request-id") or found.get("RequestId"),
         "hint": hint,
     }
-    message = message or responses.get(status, "no explanation")
+    message = unsigned(message or responses.get(status, "no explanation"))
     if code in _DAMAGE:
         return IntegrityError(message, **evidence)  # type: ignore[arg-type]
     error = kind(message, **evidence)  # type: ignore[arg-type]
@@ -136,6 +150,12 @@ def diagnose(
     error.server_time = server_time
     error.region = other_region if status in _WRONG_REGION else None
     return error
+
+
+def unsigned(text: str) -> str:
+    """Without the signature or session token that a server, or a proxy, repeats: they are good for minutes."""
+    text = re.sub(r"(?i)(signature)\W{1,4}(?:3D)?[0-9a-f]{8,}", r"\1 …", text)
+    return re.sub(r"(?i)(security-token)\W{0,2}[=:](?:3D)?\W{0,2}[\w%+/=.-]{8,}", r"\1 …", text)
 
 
 def _read_error(body: bytes) -> dict[str, str]:
@@ -202,7 +222,10 @@ def _redirect_hint(headers: Mapping[str, str]) -> str:
         rest = rest.partition(end)[0]
     is_url = scheme.lower() in ("http", "https") and rest
     host = f"{scheme}://{rest.rpartition('@')[2]}" if is_url else "the host that it names"
-    return f"Redirects are never followed; if {printable(host, 200)} is the store, give it as the endpoint."
+    return (
+        f"Redirects are never followed; if {printable(host, 200)} is the store, give it as the endpoint,"
+        " else something answers in the store's place (a log-in page, a proxy)."
+    )
 
 
 def _signature_hint(code: str | None, found: Mapping[str, str], request: Request, endpoint: Endpoint) -> str | None:
@@ -231,12 +254,16 @@ def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
     return "The access key's policy does not allow this here, or the bucket's name is wrong."
 
 
-def _stranger_hint(status: int, body: bytes) -> str | None:
+def _stranger_hint(status: int, code: str | None, headers: Mapping[str, str], body: bytes) -> str | None:
     text = body[:1000].lower()
     if b"http request to an https server" in text:
         return "The server speaks TLS: begin the endpoint with https://."
-    if b"<html" in text and status in (413, 502, 503, 504):
-        return "A proxy before the store has answered, not the store."
+    if status in (407, 413, 502, 504, 511):  # they speak for themselves, with a page as without one
+        return None
+    if b"<html" in text and status == 503:
+        return "A proxy before the store has answered: is the store running?"
     if b"<html" in text:
         return "That is a web page, not S3: is the endpoint the S3 port (MinIO: 9000 by default, not its console)?"
+    if body and not code and status in (401, 403, 404) and not is_amazonian(headers):
+        return "That is no answer of S3's: is the endpoint the S3 port, or does a gateway stand before it?"
     return None

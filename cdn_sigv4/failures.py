@@ -78,7 +78,12 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], str, str, str | None], .
         "{authority} refuses the connection",
         "Is the server running, and is this its port?",
     ),
-    ((NewConnectionError,), "unreachable", "no connection to {authority}: {text}", None),
+    (
+        (NewConnectionError,),
+        "unreachable",
+        "no connection to {authority}: {text}",
+        "Is this machine's network up, and does a firewall let it through?",
+    ),
     (
         (ConnectTimeoutError,),
         "connect timeout",
@@ -122,6 +127,10 @@ _UNSENT = (
 _REFUSED_TUNNEL = "Tunnel connection failed: 4"  # http.client's words, before the status
 _PROXY_HINT = "It wants a user's credentials, in the proxy's URL before the host, or it allows no such server."
 _NAME_HINT = "The certificate is for other names: give one of those as the endpoint, or have it issued for this one."
+_BUCKET_HINT = "The bucket is part of that name: check both, or leave it out by addressing='path'."
+_TLS_HINT = "If that lasts: is the port right? One that speaks TLS does this; then begin the endpoint with https://."
+_PEM_HINT = "A file given as verify=, or named in REQUESTS_CA_BUNDLE, must hold PEM."
+_NO_PEM = "no certificate or crl found"  # OpenSSL's words, of a file; the same class as for a handshake
 WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
 _CLOCK_HINT = "Set this machine's clock; if it is right, the server's certificate has expired, or is not valid yet."
 WRONG_DATES = (9, 10)  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
@@ -147,6 +156,20 @@ def _is_sent(sending: Sending, body: Body | None, causes: list[BaseException]) -
     return sending.head_sent and not sending.cut_short and (body is None or body.remaining == 0)
 
 
+def _closer_hint(name: str, causes: list[BaseException], request: Request, signed: SignedRequest) -> str | None:
+    """What to do, where more is known than what kind of failure it is."""
+    if any(getattr(cause, "verify_code", 0) in WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
+        return _NAME_HINT  # the words are urllib3 1.26's, which compares the names itself
+    if any(_NO_PEM in str(cause) for cause in causes):
+        return _PEM_HINT
+    if name == "unknown host" and signed.authority.startswith(f"{request.bucket}."):
+        return _BUCKET_HINT
+    if signed.scheme != "http" or name != "closed":
+        return None
+    is_silent = any(isinstance(each, ConnectionResetError) or getattr(each, "partial", None) == b"" for each in causes)
+    return _TLS_HINT if is_silent else None
+
+
 def transport_error(
     error: Exception,
     request: Request,
@@ -168,8 +191,7 @@ def transport_error(
         name, hint = "proxy refuses", _PROXY_HINT
     if name == "tls" and sending.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
-    if any(getattr(cause, "verify_code", 0) in WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
-        hint = _NAME_HINT  # the words are urllib3 1.26's, which compares the names itself
+    hint = _closer_hint(name, causes, request, signed) or hint
     innermost = (str(causes[-1]) or type(causes[-1]).__name__).partition(" (_ssl.c:")[0]
     text = text.format(authority=signed.authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
     trouble = None

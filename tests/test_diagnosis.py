@@ -6,16 +6,21 @@ wrong region, a console or a TLS port in the place of the store.
 """
 
 from email.utils import formatdate
+from http.client import IncompleteRead, RemoteDisconnected
+from socket import EAI_NONAME, gaierror
+from ssl import SSLError
 from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3.exceptions import NewConnectionError
 
-from cdn_sigv4 import diagnosis
+from cdn_sigv4 import diagnosis, failures
+from cdn_sigv4.connection import Sending
 from cdn_sigv4.endpoint import Endpoint
 from cdn_sigv4.errors import AccessDenied, NotFound, NotModified, PreconditionFailed, RedirectRefused, ResponseError
-from cdn_sigv4.s3 import Request
+from cdn_sigv4.s3 import Request, SignedRequest
 
 same_each_run = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 
@@ -107,6 +112,31 @@ def test_message(status, body, message):
     error = diagnose(status, body=body)
     assert error.message == message
     assert error.request_id is None
+
+
+SIGNED = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            f"got Credential=K/a, SignedHeaders=host, Signature={SIGNED}.",
+            "got Credential=K/a, SignedHeaders=host, Signature ….",
+        ),
+        (f"GET /b/k?X-Amz-Signature={SIGNED}&x=1", "GET /b/k?X-Amz-Signature …&x=1"),
+        (f"X-Amz-Signature%3D{SIGNED}%26x", "X-Amz-Signature …%26x"),
+        (f'{{"signature": "{SIGNED}"}}', '{"signature …"}'),
+        ("x-amz-security-token: FwoGZXIvYXdzE/+==, host: h", "x-amz-security-token …, host: h"),
+        ("/b/k?X-Amz-Security-Token=FwoGZXIvYXdzE%2F&x=1", "/b/k?X-Amz-Security-Token …&x=1"),
+        ("The signature calculated does not match the signature provided", None),
+        ("The security-token is wrong: renew it", None),
+    ],
+)
+def test_what_is_repeated_of_a_request(said, shown):
+    """A signature or a session token that a server sends back is not shown; words that only name them are."""
+    assert str(diagnose(400, body=xml(Code="X", Message=said))).endswith(f": {said if shown is None else shown}")
+    assert diagnose(502, body=said.encode()).message == (said if shown is None else shown)
 
 
 @same_each_run
@@ -266,7 +296,10 @@ def test_long_words_of_the_server_are_cut(answer):
 def test_redirect_hint(location, shown, status):
     """Of a redirect's target only the host is shown: path and query may hold a signature. It is never followed."""
     error = diagnose(status, {} if location is None else {"location": location})
-    assert error.hint == f"Redirects are never followed; if {shown} is the store, give it as the endpoint."
+    assert error.hint == (
+        f"Redirects are never followed; if {shown} is the store, give it as the endpoint,"
+        " else something answers in the store's place (a log-in page, a proxy)."
+    )
     assert "s3cr3t" not in str(error)
 
 
@@ -342,7 +375,15 @@ HTML = b"<!DOCTYPE html>\n<HTML><head><title>MinIO Console</title></head></HTML>
         ),
         pytest.param(200, HTML, "MinIO: 9000", id="console"),
         pytest.param(404, HTML, "is the endpoint the S3 port", id="console 404"),
-        pytest.param(502, b"<html><body>502</body></html>", "A proxy before the store", id="proxy"),
+        pytest.param(407, HTML, "The proxy wants a user's credentials", id="proxy's log-in"),
+        pytest.param(413, HTML, "limits the size of bodies", id="proxy's limit"),
+        pytest.param(502, HTML, "does not reach it: is the store running?", id="proxy"),
+        pytest.param(503, HTML, "A proxy before the store has answered: is the store running?", id="proxy 503"),
+        pytest.param(504, HTML, "in vain", id="proxy 504"),
+        pytest.param(511, HTML, "captive portal", id="portal"),
+        pytest.param(401, b'{"message": "No API key"}', "no answer of S3's", id="an API's gateway"),
+        pytest.param(403, b"Forbidden", "no answer of S3's", id="a gateway that forbids"),
+        pytest.param(404, b"404 page not found\n", "no answer of S3's", id="Go's server"),
         pytest.param(403, HTML, "web page", id="403 of a firewall: no policy of S3's has anything to do with it"),
     ],
 )
@@ -375,8 +416,78 @@ def test_status_hint(status, words):
     assert words in diagnose(status, request=GET).hint
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_store_with_headers_of_its_own_is_no_stranger(status):
+    """An S3 server may say why in plain words."""
+    error = diagnose(status, {"x-amz-request-id": "1"}, b"no such thing", request=PUT)
+    assert "no answer of S3's" not in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "words"),
+    [
+        (403, "InvalidAccessKeyId", "Your account is disabled; please contact your administrator.", "enable it"),
+        (400, "InvalidArgument", "S3 API Requests must be made to API port.", "MinIO's console"),
+        (500, "InternalError", "We encountered an internal error: cause(no space left on device)", "disk is full"),
+        (400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The", "SSE-C"),
+    ],
+)
+def test_hint_by_message(status, code, message, words):
+    """MinIO has one code for several causes: its words, in the body or a HEAD's header, tell them apart."""
+    head = {"x-minio-error-code": code, "x-minio-error-desc": f'"{message}"'}
+    for error in (diagnose(status, body=xml(Code=code, Message=message)), diagnose(status, head)):
+        assert words in error.hint
+
+
+@pytest.mark.parametrize("body", [b"", xml(Code="NoSuchKey", Message="m")], ids=["HEAD", "GET"])
+def test_delete_marker_hint(body):
+    """Where versions are kept, what was deleted is told from what never was."""
+    assert "was deleted" in diagnose(404, {"x-amz-delete-marker": "true"}, body).hint
+    assert diagnose(404, {"x-amz-delete-marker": "false"}, body).hint is None
+
+
+@pytest.mark.parametrize("body", [HTML, b'{"message": "blocked"}'], ids=["page", "JSON"])
+def test_no_anonymous_hint_from_a_stranger(body):
+    """A firewall's or a gateway's 403 has nothing to do with whether a request was signed."""
+    error = diagnosis.diagnose(GET, ENDPOINT, 403, {}, body, region="", now=NOW, anonymous=True)
+    assert "anonymous" not in error.hint
+
+
 @pytest.mark.parametrize(("status", "told"), [(403, True), (404, False)])
 def test_anonymous_hint(status, told):
     """A 403 to a request without credentials is explained by just that; other answers have other reasons."""
     error = diagnosis.diagnose(GET, ENDPOINT, status, {}, b"", region="us-east-1", now=NOW, anonymous=True)
     assert ("was anonymous" in (error.hint or "")) is told
+
+
+NO_NAME = gaierror(EAI_NONAME, "Name or service not known")
+NO_PEM = SSLError("[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate or crl found (_ssl.c:4154)")
+ADDRESSING, TRY_TLS, TRY_PLAIN = (
+    "addressing='path'",
+    "begin the endpoint with https://",
+    "begin the endpoint with http://",
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "url", "words", "absent"),
+    [
+        pytest.param(NO_NAME, "http://store.example", "Check the endpoint", ADDRESSING, id="no such host"),
+        pytest.param(NO_NAME, "http://models.store.example", ADDRESSING, "http", id="no such bucket's host"),
+        pytest.param(RemoteDisconnected(), "http://store.example", TRY_TLS, "http://", id="closed, perhaps TLS"),
+        pytest.param(RemoteDisconnected(), "https://store.example", "", TRY_TLS, id="closed under TLS"),
+        pytest.param(IncompleteRead(b""), "http://store.example", TRY_TLS, "http://", id="no byte, perhaps TLS"),
+        pytest.param(ConnectionResetError(), "http://store.example", TRY_TLS, "http://", id="reset, perhaps TLS"),
+        pytest.param(IncompleteRead(b"HTTP"), "http://store.example", "", TRY_TLS, id="cut short, so it is HTTP"),
+        pytest.param(NewConnectionError(None, "unreachable"), "http://store.example", "network", "http", id="no way"),
+        pytest.param(NO_PEM, "https://store.example", "must hold PEM", TRY_PLAIN, id="a CA file that is none"),
+        pytest.param(SSLError("wrong"), "https://store.example", TRY_PLAIN, "https", id="no TLS"),
+    ],
+)
+def test_transport_hint(error, url, words, absent):
+    """What to do about a connection that did not work, as far as its error tells; nothing that cannot be the cause."""
+    scheme, _, authority = url.partition("://")
+    signed = SignedRequest("GET", scheme, authority, "/", {})
+    failure = failures.transport_error(error, GET, signed, Sending(), None, (5.0, 30.0), "", lambda: NOW)
+    assert words in (failure.hint or "")
+    assert absent not in (failure.hint or "")
