@@ -93,9 +93,12 @@ class Batch:
                 finally:
                     self._stop.is_set = not is_whole  # before their end is waited for
         finally:
-            self._report.close_bar()
-            if self._is_several:
-                self._sum_up(self._report.clock() - began, is_whole=is_whole)
+            seconds = self._report.clock() - began
+            if is_whole:
+                self._report.close_bar()
+                self._sum_up(seconds, is_whole=True)
+            else:  # not now: a thread that hangs may have the report
+                self._report.at_close = lambda: self._sum_up(seconds, is_whole=False)
         return self._code
 
     def _do(self, job: Job, connections: int) -> None:
@@ -127,6 +130,8 @@ class Batch:
             self._report.flush()
 
     def _sum_up(self, seconds: float, *, is_whole: bool) -> None:
+        if not self._is_several:
+            return
         counts = {"done": self._done, "failed": self._failed, "skipped": self._skipped}
         if is_whole and sum(counts.values()) > 1:
             told = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "done")

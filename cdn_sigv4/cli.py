@@ -13,14 +13,16 @@ from .report import BROKEN_PIPE, DONE, Report, code_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, NoReturn
 
     from .retry import Event
 
 PROGRAM = "cdn-sigv4"
 _ENDS = ("SIGTERM", "SIGHUP")  # signals that ask a process to end, beside Ctrl-C
 _SIGINT = 2
+_RESULTS = ("ls", "stat", "presign", "doctor")  # commands that say them on stdout
+_LAST = 1.0  # seconds for the last words, where nobody reads them
 
 
 class _Signalled(KeyboardInterrupt):
@@ -30,15 +32,39 @@ class _Signalled(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     """Run one command; its exit code. `argv`: the words behind the program's name, else those of this process."""
     report = Report(prog.rpartition(" ")[2])
-    undo = _catch_signals()
+    before: dict[int, Any] = {}
+    _handle(before, _ENDS, _raise_it)
     try:
-        return _told(list(sys.argv[1:] if argv is None else argv), prog, report)
+        code = _told(list(sys.argv[1:] if argv is None else argv), prog, report)
     except KeyboardInterrupt as interrupt:
-        report.error("interrupted")
-        return 128 + (interrupt.args[0] if isinstance(interrupt, _Signalled) else _SIGINT)
+        _handle(before, ("SIGINT", *_ENDS), None)  # it ends anyway
+        code = 128 + (interrupt.args[0] if isinstance(interrupt, _Signalled) else _SIGINT)
+        _say_last(report, code)
+        if argv is None:  # nothing of this process is left to be interrupted
+            before.clear()
     finally:
         report.close()  # what a thread that hangs would still say
-        undo()
+        _give_back(before)
+    return code
+
+
+def _say_last(report: Report, code: int) -> None:
+    """Say that it was interrupted, in a thread: nobody may be reading, and a thread that writes has the report then."""
+    from threading import Thread
+
+    def say() -> None:
+        report.error("interrupted")
+        try:
+            report.close()
+            report.flush()
+        except (OSError, ValueError):
+            _let_go_of_stdout()
+
+    last = Thread(target=say, daemon=True)
+    last.start()
+    last.join(_LAST)
+    if last.is_alive():
+        os._exit(code)  # Python's own end would wait for stdout
 
 
 def _told(words: list[str], prog: str, report: Report) -> int:
@@ -77,7 +103,10 @@ def _run(options: argparse.Namespace, report: Report) -> int:
     from . import commands, copying
     from .batch import Stop
     from .options import settings
+    from .settings import UsageError
 
+    if sys.stdout is None and options.command in _RESULTS:
+        raise UsageError(f"there is no stdout for what {options.command} finds")
     stop = Stop()
     if options.insecure:  # who says so knows it
         warnings.filterwarnings("ignore", "Unverified HTTPS request")
@@ -98,26 +127,33 @@ def _run(options: argparse.Namespace, report: Report) -> int:
     return known[options.command](options, settings(options, os.environ, heard), report, stop)
 
 
-def _catch_signals() -> Callable[[], None]:
-    """Let these be an exception, as Ctrl-C is; what is returned undoes that."""
+def _raise_it(number: int, _: object) -> NoReturn:
+    raise _Signalled(number)
+
+
+def _handle(before: dict[int, Any], names: Iterable[str], handler: Callable[[int, Any], object] | None) -> None:
+    """Let these signals be handled so, None: not at all; `before` gets what was there."""
     import signal
     from threading import current_thread, main_thread
 
-    def raise_it(number: int, _: object) -> NoReturn:
-        raise _Signalled(number)
+    if current_thread() is not main_thread():  # no other may
+        return
+    for name in names:
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is None:
+            continue
+        found = signal.getsignal(number)
+        # nohup has one ignored; a program that calls this one has its own.
+        if found is signal.SIG_DFL if handler else found is not None:
+            before.setdefault(number, found)
+            signal.signal(number, handler or signal.SIG_IGN)
 
-    before = {}
-    if current_thread() is main_thread():  # no other may
-        for name in _ENDS:
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has one ignored
-                before[number] = signal.signal(number, raise_it)
 
-    def undo() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _give_back(before: dict[int, Any]) -> None:
+    import signal
 
-    return undo
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _show_all_letters() -> None:

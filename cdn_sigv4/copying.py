@@ -12,8 +12,9 @@ import sys
 from .batch import Batch, Job
 from .errors import CDNError
 from .files import confined_path
+from .multipart import check_part_size
 from .options import mapping
-from .s3 import check_bucket, check_key
+from .s3 import check_bucket, check_key, object_headers, object_request
 from .settings import DOWNLOADER, UPLOADER, UsageError
 
 TYPE_CHECKING = False
@@ -70,6 +71,9 @@ def put(options: argparse.Namespace, settings: Settings, report: Report, stop: S
         "if_none_match": "*" if options.if_absent else None,
         "part_size": options.part_size,
     }
+    check_part_size(options.part_size)
+    described = object_headers(how["content_type"], how["metadata"], how["headers"])
+    object_request("PUT", bucket, "any", headers=described)  # what no file can be sent with is told once
     batch = Batch(report, stop, "put", is_several=is_several)
     with settings.client(options.user or UPLOADER) as client:
         if is_several or not key or key.endswith("/"):
@@ -117,21 +121,36 @@ def _below(top: str, batch: Batch) -> Iterator[tuple[str, str]]:
     folders = [""]
     while folders:
         inner = folders.pop()
-        try:
-            entries = os.scandir(os.path.join(top, inner))
-        except OSError as error:
-            batch.failed(error, os.path.join(top, inner), source=os.path.join(top, inner))
-            continue
-        with entries:
-            for entry in entries:
-                name = f"{inner}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{name}/")
-                elif entry.is_file() or not os.path.exists(entry.path):  # a link to nothing: let it fail
-                    yield os.path.join(top, *name.split("/")), name
-                else:
-                    why = "a link to a folder" if entry.is_dir() else "no regular file"
-                    batch.skipped(entry.path, why, source=entry.path)
+        for entry in _entries(os.path.join(top, inner), batch):
+            name, kind = f"{inner}{entry.name}", _kind(entry)
+            if kind == "folder":
+                folders.append(f"{name}/")
+            elif kind == "file":
+                yield os.path.join(top, *name.split("/")), name
+            else:
+                batch.skipped(entry.path, kind, source=entry.path)
+
+
+def _entries(folder: str, batch: Batch) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError as error:
+        batch.failed(error, folder, source=folder)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Whether it is a "folder", a "file", or why it is left out; a link that leads nowhere is a file: let it fail."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return "folder"
+        if entry.is_file():
+            return "file"
+        if entry.is_dir():
+            return "a link to a folder"
+    except OSError:  # in a circle, or through a folder that is closed to us
+        return "file"
+    return "no regular file" if os.path.exists(entry.path) else "file"
 
 
 def _put_job(client: S3Client, path: str, bucket: str, key: str, how: dict[str, Any], *, is_resumed: bool) -> Job:
@@ -171,6 +190,9 @@ def get(options: argparse.Namespace, settings: Settings, report: Report, stop: S
     }
     if target == PIPE and (options.recursive or len(named) > 1 or options.json or options.if_changed):
         raise UsageError("to stdout goes one object alone, without -r, --json or --if-changed")
+    check_part_size(options.part_size)
+    if _is_stream(target):
+        raise UsageError(f"{target} is a link to what a process has open, not to a file: for stdout say {PIPE}")
     batch = Batch(report, stop, "get", is_several=options.recursive or len(named) > 1)
     if options.recursive:
         bucket, prefix = place(named[0])
@@ -188,6 +210,13 @@ def get(options: argparse.Namespace, settings: Settings, report: Report, stop: S
         pairs = zip(objects, paths)
         jobs = (_get_job(client, *each, path, how, makes_folders=is_folder) for each, path in pairs)
         return batch.run(jobs, options.workers)
+
+
+def _is_stream(path: str) -> bool:
+    """Whether it is a link as /dev/stdout is: the file would take the link's place, for all of the system."""
+    if not os.path.islink(path):
+        return False
+    return os.path.join(os.path.dirname(os.path.abspath(path)), os.readlink(path)).startswith(("/proc/", "/dev/fd/"))
 
 
 def _inside(folder: str, key: str) -> str:

@@ -27,6 +27,7 @@ _PAUSE = 0.1  # seconds between two states of the line that is rewritten
 # What the library calls by its arguments' names, in the command line's words.
 _WORDS = {
     "verify=": "--ca-file",
+    "verify names the CA file": "--ca-file names the file",
     "resume=True": "--resume",
     "etag_is_md5=False": "--etag-is-no-md5",
     "addressing='path'": "--addressing path",
@@ -34,6 +35,10 @@ _WORDS = {
     "max_workers": "--workers",
     "expires_in": "--expires-in",
     "timeout=": "--timeout",
+    "timeout must be two positive numbers": "--connect-timeout and --timeout must be positive numbers",
+    "attempts must": "--attempts must",
+    "budget must": "--budget must",
+    "with if_none_match='*'": "with --if-absent",
 }
 _EVIDENCE = ("message", "operation", "bucket", "key", "status", "code", "request_id", "hint", "attempts", "seconds")
 
@@ -46,7 +51,8 @@ def code_of(error: BaseException) -> int:
 def line_of(error: BaseException) -> str:
     """What went wrong, on one line."""
     if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        name = error.filename  # a number, where something was asked of an open file
+        where = f"{os.fsdecode(name) or repr('')}: " if isinstance(name, (str, bytes, os.PathLike)) else ""
         return f"{where}{error.strerror}"
     if isinstance(error, CDNError):
         hint = error.hint or ""
@@ -128,6 +134,7 @@ class Report:
         self._states: dict[object, tuple[int, int]] = {}
         self._gone = 0  # bytes of what is done already
         self._is_closed = False
+        self.at_close: Callable[[], object] | None = None  # what is still to be said then
 
     # -- lines
 
@@ -174,7 +181,8 @@ class Report:
     def flush(self) -> None:
         """Let who reads stdout have it."""
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with self._lock:
+                sys.stdout.flush()
 
     def failed(self, error: BaseException, label: str | None = None, **fields: Any) -> None:
         """Tell of a failure: a line in any case, and what is known of it as JSON."""
@@ -237,6 +245,12 @@ class Report:
         """Say nothing more."""
         with self._lock:
             self.close_bar()
+            last, self.at_close = self.at_close, None
+            try:
+                if last is not None:
+                    last()
+            except (OSError, ValueError):  # stdout is what has failed
+                pass
             self._is_closed = True
 
     def close_bar(self) -> None:

@@ -77,7 +77,7 @@ class Shell:
                 out, err = child.communicate(timeout=LONG)
             finally:
                 child.kill()
-        return self._checked(child.returncode, out or b"", err)
+        return self._checked(child.returncode, out or b"", err or b"")
 
     def _checked(self, code: int, out: bytes, err: bytes) -> SimpleNamespace:
         text = err.decode()

@@ -209,6 +209,29 @@ def test_nobody_reads_what_is_short(shell, store):
         assert (ran.code, ran.err) == (141, "")
 
 
+@pytest.mark.parametrize("flags", [("-W", "error"), ("-u",)], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("words", [["a", "b", "c"], ["a"]], ids=["several", "one"])
+def test_nobody_reads_the_results(shell, loopback, store, folder, words, flags):
+    """So do several transfers, whose summary then has nowhere to go; with PYTHONUNBUFFERED, too."""
+    for name in words:
+        (folder / name).write_bytes(b"x")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody:
+        ran = shell.ended(shell.child("put", *words, f"{BUCKET}/x/", "--json", stdout=nobody, flags=flags))
+    assert (ran.code, ran.err) == (141, "")
+
+
+@pytest.mark.parametrize("line", [f"ls {BUCKET}", "stat bbb/k", "presign bbb/k", "doctor", "doctor --json"])
+def test_no_stdout_for_results(shell, loopback, monkeypatch, line):
+    """A command that is there for what it says on stdout is wrong use where there is none."""
+    monkeypatch.setattr(sys, "stdout", None)
+    code = cli.main(line.split())
+    monkeypatch.undo()
+    assert code == 2
+    assert loopback.requests == []
+
+
 @pytest.mark.parametrize("words", [["ls", BUCKET], ["get", f"{BUCKET}/key", "-"], ["rm", f"{BUCKET}/x", "--json"]])
 def test_a_full_disk_behind_stdout(shell, store, words):
     """Where stdout takes no more it is an error, told in one line."""

@@ -183,6 +183,32 @@ def test_not_durable(shell, store, folder, monkeypatch):
     assert content(folder) == {"a": b"a"}
 
 
+@pytest.mark.parametrize("leads_to", ["/proc/self/fd/1", "/dev/fd/1"])
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_link_as_dev_stdout(shell, loopback, store, folder, monkeypatch, leads_to, has_file):
+    """/dev/stdout is a link, which root would replace with a file where stdout is one: it is refused, and it stays."""
+    filled(store, "key")
+    (folder / "stdout").symlink_to(leads_to)
+    real = os.stat
+    if has_file:  # as a shell's > makes it
+        (folder / "log").write_bytes(b"")
+        monkeypatch.setattr(os, "stat", lambda path, **how: real("log" if path == "stdout" else path, **how))
+    ran = shell("get", f"{BUCKET}/key", "stdout")
+    assert ran.code == 2
+    assert ran.error == "cdn-sigv4: stdout is a link to what a process has open, not to a file: for stdout say -"
+    assert os.readlink("stdout") == leads_to
+    assert loopback.requests == []
+
+
+def test_wrong_use_below_a_prefix(shell, loopback, store):
+    """What is wrong for each object is told once."""
+    filled(store, "x/a", "x/b")
+    ran = shell("get", "-r", f"{BUCKET}/x", "--part-size", "1")
+    assert ran.code == 2
+    assert ran.error == "cdn-sigv4: --part-size must be 5242880 (5 MiB) to 5368709120 (5 GiB) bytes, not 1"
+    assert loopback.requests == []
+
+
 # -- what is below a prefix
 
 

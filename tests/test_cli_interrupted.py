@@ -15,6 +15,8 @@ from kit_parts import MIB, OLD, SIZE, made
 from rawserver import Answer
 
 from cdn_sigv4 import Credentials, cli
+from cdn_sigv4.batch import Batch, Job, Stop
+from cdn_sigv4.report import Report
 
 SOON = 4.0  # seconds: less than threads that are to stop are waited for
 
@@ -37,6 +39,7 @@ class Interrupter:
         self.left = nth
         self.child = None
         self.is_ready = threading.Event()
+        self.is_sent = threading.Event()
         self.lock = threading.Lock()
 
     def __call__(self, request):
@@ -56,6 +59,7 @@ class Interrupter:
     def signal(self):
         assert self.is_ready.wait(LONG)
         self.child.send_signal(self.number)
+        self.is_sent.set()
 
     def run(self, shell, *words, **options):
         """What comes of the command."""
@@ -177,6 +181,94 @@ def test_several_that_hang(shell, loopback, store, folder):
     assert content(folder) == {f"{number}": made(number, MIB) for number in range(3)}
 
 
+def fill(pipe):
+    """Let the next byte written to it block."""
+    os.set_blocking(pipe, False)
+    try:
+        while True:
+            os.write(pipe, bytes(1 << 12))
+    except BlockingIOError:
+        os.set_blocking(pipe, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_output_that_nobody_reads(shell, loopback, store, folder, stream, number):
+    """Where a thread hangs in what it says, as nobody reads it any more, the command ends all the same."""
+    name = "n" * 200
+    for nth in range(3):
+        store.put(BUCKET, f"x/{name}{nth}", b"x")
+    reading, writing = os.pipe()
+    fill(writing)
+    loopback.answer = Interrupter(store, is_get, 3, number)
+    words = ("get", "-r", f"{BUCKET}/x", ".", "--not-durable", *(["--json"] if stream == "stdout" else []))
+    try:
+        with within(LONG):
+            ran = loopback.answer.run(shell, *words, program=("-c", SHORT_GRACE), **{stream: writing})
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert ran.code == 128 + number
+
+
+@pytest.fixture
+def hung_report():
+    """A report that another thread holds, as one does that writes to a terminal on which Ctrl-S was pressed."""
+    report, is_held, is_enough = Report("prog", as_json=True), threading.Event(), threading.Event()
+
+    def hold():
+        with report._lock:
+            is_held.set()
+            is_enough.wait(LONG)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_held.wait(LONG)
+    yield report
+    is_enough.set()
+    thread.join(LONG)
+
+
+def test_an_interrupted_batch_says_nothing_itself(hung_report):
+    """Several transfers that are interrupted leave what is to be said of them to the end."""
+
+    def jobs():
+        for _ in range(3):
+            yield Job("x", {}, lambda *_: pytest.fail("not begun"))
+        raise KeyboardInterrupt
+
+    stop = Stop()
+    stop.is_set = True
+    with within(SOON), pytest.raises(KeyboardInterrupt):
+        Batch(hung_report, stop, "get", is_several=True).run(jobs(), 2)
+    assert hung_report.at_close is not None
+
+
+def test_last_words_are_not_waited_for(hung_report, monkeypatch):
+    """The last words have a second; then the process ends without them, with the exit code that it should have."""
+    codes = []
+    monkeypatch.setattr(cli, "_LAST", 0.01)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    cli._say_last(hung_report, 130)
+    assert codes == [130]
+
+
+def test_again_and_again(shell, loopback, store, folder):
+    """Who goes on pressing Ctrl-C gets no traceback for it."""
+    (folder / "large").write_bytes(made(1, 12 * MIB))
+    loopback.answer = Interrupter(store, lambda request: request.method == "DELETE", delay_after=0)
+    first = Interrupter(loopback.answer, is_part)
+    loopback.answer.is_ready.set()
+    loopback.answer, second = first, loopback.answer
+    first.child = second.child = child = shell.child("put", "large", BUCKET)
+    first.is_ready.set()
+    assert first.is_sent.wait(LONG)
+    with within(LONG):
+        while child.poll() is None:
+            child.send_signal(signal.SIGINT)
+    assert shell.ended(child).code in (130, -signal.SIGINT)
+
+
 def test_while_waiting(shell, loopback, store):
     """Between two attempts nothing is waited for."""
 
@@ -259,6 +351,5 @@ def test_handlers_of_others_stay(shell, usual_signals):
     """A program that has a handler of its own keeps it while it calls `main`."""
     signal.signal(signal.SIGTERM, lambda *_: None)
     before = signal.getsignal(signal.SIGTERM)
-    undo = cli._catch_signals()
+    cli._handle({}, ["SIGTERM"], cli._raise_it)
     assert signal.getsignal(signal.SIGTERM) is before
-    undo()

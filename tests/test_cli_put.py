@@ -149,6 +149,67 @@ def test_links_and_what_is_no_file(shell, store, folder, tmp_path):
     assert ran.errors[-1].startswith("2 done, 1 failed, 3 skipped, 2 bytes in ")
 
 
+def test_links_in_a_circle(shell, store, folder):
+    """A link that leads to itself, which no system call follows, fails alone: all else is stored, and summed up."""
+    tree(folder, in__a=b"a", in__b__c=b"c", in__z=b"z")
+    for place in ("in", "in/b"):
+        (folder / place / "circle").symlink_to("circle")
+    ran = shell("put", "-r", "in", BUCKET)
+    assert ran.code == 1
+    assert keys(store) == ["a", "b/c", "z"]
+    failed = sorted(line for line in ran.errors if line.startswith("cdn-sigv4: "))
+    assert [line.partition(": ")[2] for line in failed] == [
+        "in/b/circle: Too many levels of symbolic links",
+        "in/circle: Too many levels of symbolic links",
+    ]
+    assert ran.errors[-1].startswith("3 done, 2 failed, 3 bytes in ")
+
+
+def test_a_folder_that_breaks_off(shell, store, folder, monkeypatch):
+    """Where a folder cannot be read to its end, what was found is stored, and the others are gone through."""
+    tree(folder, in__a=b"a", in__b__c=b"c")
+    scandir = os.scandir
+
+    class Broken:
+        def __init__(self, path):
+            self.entries = scandir(path)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.entries.close()
+
+        def __iter__(self):
+            yield from self.entries
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "scandir", lambda path: Broken(path) if path == "in/" else scandir(path))
+    ran = shell("put", "-r", "in", BUCKET)
+    assert ran.code == 1
+    assert keys(store) == ["a", "b/c"]
+    assert "cdn-sigv4: in/: Input/output error" in ran.errors
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--part-size", "1"), "--part-size must be 5242880 (5 MiB) to 5368709120 (5 GiB) bytes, not 1"),
+        (("--content-type", "a\nb"), "the value of 'content-type' must be printable ASCII"),
+        (("--metadata", "a b=c"), "'a b' is no header name"),
+        (("--header", "host=c"), "the header 'host' is set by this package"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_wrong_use_of_a_folder(shell, loopback, folder, words, text):
+    """What can be sent with no file at all is wrong use, told once, however many files there are."""
+    tree(folder, in__a=b"a", in__b=b"b", in__c=b"c")
+    ran = shell("put", "-r", "in", BUCKET, *words)
+    assert ran.code == 2
+    assert ran.error.startswith(f"cdn-sigv4: {text}")
+    assert loopback.requests == []
+
+
 def test_a_folder_that_cannot_be_read(shell, store, folder, monkeypatch):
     """One that may not be looked into is a failure, and the others go on."""
     tree(folder, in__a=b"a", in__closed__b=b"b")
