@@ -48,6 +48,34 @@ class CDNCredentials:
         self.uploader_access_secret = uploader_access_secret
         self.region = region
 
+    @classmethod
+    def from_environment(cls) -> CDNCredentials:
+        """From CDN_HOST, CDN_DOWNLOADER_ACCESS_KEY and the other names above in capitals; CDN_REGION may be missing.
+
+        ValueError names those that are.
+        """
+        from .settings import MUST, found
+
+        values = found({}, os.environ, {})
+        missing = [f"CDN_{name.upper()}" for name in MUST if name not in values]
+        if missing:
+            raise ValueError(f"set {', '.join(missing)}")
+        return cls(**values)
+
+    @classmethod
+    def from_file(cls, path: AnyPath) -> CDNCredentials:
+        """From a `cdn.yaml` with the names and values above; YAML where PyYAML is installed, JSON always.
+
+        ValueError where it cannot be read, holds anything else, or lacks something; none of its lines is shown.
+        """
+        from .settings import MUST, read
+
+        values = read(path)
+        missing = [name for name in MUST if name not in values]
+        if missing:
+            raise ValueError(f"{os.fspath(path)}: lacks {', '.join(missing)}")
+        return cls(**values)
+
     def __repr__(self) -> str:
         return (
             f"CDNCredentials({self.host!r}, {self.downloader_access_key!r}, '…', {self.uploader_access_key!r}, '…',"

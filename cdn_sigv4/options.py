@@ -12,7 +12,7 @@ import sys
 from .crew import DEFAULT_WORKERS
 from .exchange import DEFAULT_RETRY, DEFAULT_TIMEOUT
 from .retry import Retry
-from .settings import DOWNLOADER, UPLOADER, Settings, UsageError, found
+from .settings import DOWNLOADER, UPLOADER, Settings, UsageError, found, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -271,8 +271,10 @@ def settings(options: argparse.Namespace, environ: Mapping[str, str], on_event: 
         retry = Retry(attempts=options.attempts, budget=options.budget)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    path = options.config or environ.get("CDN_CONFIG") or None
+    in_file = {} if path is None else read(path)
     return Settings(
-        found(given, environ, options.config or environ.get("CDN_CONFIG") or None),
+        found(given, environ, in_file),
         addressing=options.addressing,
         verify=False if options.insecure else options.ca_file,
         timeout=(options.connect_timeout, options.timeout),
@@ -280,5 +282,6 @@ def settings(options: argparse.Namespace, environ: Mapping[str, str], on_event: 
         checksum=None if options.checksum == "none" else options.checksum,
         etag_is_md5=not options.etag_is_no_md5,
         anonymous=options.anonymous,
+        file=path if any(name.endswith("_secret") for name in in_file) else None,
         on_event=on_event,
     )

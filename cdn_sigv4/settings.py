@@ -1,4 +1,4 @@
-"""Where the command line finds store and keys: in options (never a secret), else in the environment, else in a file.
+"""Where store and keys are found: in the command line's options (never a secret), the environment, or a file.
 
 The file (`--config cdn.yaml`) holds what `CDNCredentials` does: `host`, the four keys, perhaps `region`; as JSON, or as
 YAML where PyYAML is installed. In the environment the same names stand in capitals behind `CDN_`; `CDN_ENDPOINT` is
@@ -6,6 +6,9 @@ another name of `CDN_HOST`. Whoever only reads, or only writes, gives one pair o
 """
 
 from __future__ import annotations
+
+import os
+from re import fullmatch
 
 from .client import S3Client
 from .credentials import Credentials
@@ -19,11 +22,12 @@ if TYPE_CHECKING:
 
 UPLOADER, DOWNLOADER = "uploader", "downloader"
 _KEYS = tuple(f"{user}_access_{half}" for user in (DOWNLOADER, UPLOADER) for half in ("key", "secret"))
-NAMES = ("host", *_KEYS, "region")
+MUST = ("host", *_KEYS)  # of CDNCredentials
+NAMES = (*MUST, "region")
 MOST = 1 << 20  # bytes of a file with settings; more is another file
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """The command was not used rightly; the text says what to do. Never shows what may be a secret."""
 
 
@@ -31,6 +35,7 @@ class Settings:
     """A store, and the keys for one or both directions. `repr` shows no secret.
 
     `values`: those of `NAMES` that are known. `verify`: as `S3Client` takes it. `anonymous`: ask without any key.
+    `file`: where secrets were read from, if that was one.
     """
 
     def __init__(
@@ -44,11 +49,13 @@ class Settings:
         checksum: str | None = "crc32",
         etag_is_md5: bool = True,
         anonymous: bool = False,
+        file: str | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         if not values.get("host"):
             raise UsageError("which server? Give --host, or set CDN_HOST, or name a file with --config")
         self.host = values["host"]
+        self.file = file
         self.region = values.get("region") or DEFAULT_REGION
         self.addressing = addressing
         self.verify = verify
@@ -105,9 +112,9 @@ def _pair(values: Mapping[str, str], user: str) -> Credentials | None:
         raise UsageError(f"{user}: {error}") from None
 
 
-def found(given: Mapping[str, str | None], environ: Mapping[str, str], path: str | None) -> dict[str, str]:
-    """The values of `NAMES`, each from the first that has it: options, environment, the file at `path`."""
-    values = {} if path is None else read(path)
+def found(given: Mapping[str, str | None], environ: Mapping[str, str], file: Mapping[str, str]) -> dict[str, str]:
+    """The values of `NAMES`, each from the first that has it: options, environment, file."""
+    values = dict(file)
     for name in NAMES:
         said = environ.get(f"CDN_{name.upper()}") or (environ.get("CDN_ENDPOINT") if name == "host" else None)
         values.update({name: said} if said else {})
@@ -116,8 +123,9 @@ def found(given: Mapping[str, str | None], environ: Mapping[str, str], path: str
     return values
 
 
-def read(path: str) -> dict[str, str]:
+def read(path: str | os.PathLike[str]) -> dict[str, str]:
     """What the file at `path` says. UsageError where it cannot be read, or does not say what it should."""
+    path = os.fspath(path)
     try:
         with open(path, "rb") as file:
             data = file.read(MOST + 1)
@@ -134,8 +142,10 @@ def read(path: str) -> dict[str, str]:
         raise UsageError(f"{path}: must hold names and values: {', '.join(NAMES)}")
     for name, value in settings.items():
         if name not in NAMES:
-            shown = ascii(name)[:40]
-            raise UsageError(f"{path}: {shown} is none of the names known here: {', '.join(NAMES)}")
+            if isinstance(name, str) and fullmatch("[A-Za-z_]{1,26}", name):
+                raise UsageError(f"{path}: {name!r} is none of the names known here: {', '.join(NAMES)}")
+            # Not shown: it may be NAME:SECRET without the blank, or a secret in the place of its name.
+            raise UsageError(f"{path}: a name in it is none of those known here: {', '.join(NAMES)}")
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{path}: {name} must be text, not {type(value).__name__}: put it in quotes")
     return {name: value for name, value in settings.items() if value}

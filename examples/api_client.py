@@ -23,9 +23,9 @@ def answer(bucket: str, key: str) -> tuple[int, bytes]:
     try:
         with STORE.get_object(bucket, key) as body:
             return 200, body.read()  # verified, or an error; `for block in body` hands out what is not verified yet
-    except NotFound:
-        return 404, b""
     except CDNError as error:
+        if isinstance(error, NotFound) and error.code == "NoSuchKey":  # not: no such bucket, or a page from elsewhere
+            return 404, b""
         log.error("%s", error)
         return 502, b""
 

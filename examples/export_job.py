@@ -1,7 +1,7 @@
 """An export job that uploads: bytes made in memory go into the store under the day's name.
 
 python export_job.py cdn.yaml BUCKET DAY <ROWS: the file holds `host` and the two pairs of keys, by the names of the
-arguments of CDNCredentials; ROWS are lines of JSON.
+arguments of CDNCredentials (YAML takes PyYAML, the extra `yaml`); ROWS are lines of JSON.
 """
 
 import csv
@@ -9,10 +9,7 @@ import io
 import json
 import logging
 import sys
-from pathlib import Path
 from typing import BinaryIO
-
-import yaml  # PyYAML: the extra `yaml`
 
 from cdn_sigv4 import CDNCredentials, CDNManager
 
@@ -27,9 +24,13 @@ def export(rows: BinaryIO) -> bytes:
 def main(config: str, bucket: str, day: str) -> int:
     """Export, and say by the exit code whether the store has it: the scheduler runs what failed again."""
     log = logging.getLogger("export")
-    credentials = CDNCredentials(**yaml.safe_load(Path(config).read_text(encoding="utf-8")))
+    try:
+        manager = CDNManager(CDNCredentials.from_file(config), on_error=log.error, on_event=log.warning)
+    except ValueError as error:  # of the settings, without a secret
+        log.error("%s", error)
+        return 2
     content = export(sys.stdin.buffer)
-    with CDNManager(credentials, on_error=log.error, on_event=log.warning) as manager:
+    with manager:
         return 0 if manager.upload(bucket, f"exports/{day}.csv", content) else 1
 
 

@@ -15,13 +15,13 @@ log = logging.getLogger("inference")
 
 def fetch(bucket: str, key: str, path: str) -> bool:
     """Whether there is a model to start with."""
-    keys = Credentials(os.environ["CDN_DOWNLOADER_ACCESS_KEY"], os.environ["CDN_DOWNLOADER_ACCESS_SECRET"])
     patience = Retry(attempts=4, budget=20.0, cap=1.0)  # counted without bytes: a slow link that moves has all day
     try:
+        keys = Credentials(os.environ["CDN_DOWNLOADER_ACCESS_KEY"], os.environ["CDN_DOWNLOADER_ACCESS_SECRET"])
         with S3Client(os.environ["CDN_HOST"], keys, retry=patience, on_event=log.warning) as store:
             result = store.download_file(bucket, key, path, if_changed=True)
-    except (CDNError, OSError) as error:  # OSError: the disk is full, or may not be written
-        log.error("%s", error)
+    except (CDNError, OSError, ValueError, KeyError) as error:  # the store; the disk; the settings, wrong or missing
+        log.error("%s: %s", type(error).__name__, error)
         return os.path.exists(path)
     log.info("%s has the store's %d bytes, %d of them new", path, result.info.size, result.bytes_moved)
     return True

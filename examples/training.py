@@ -1,18 +1,16 @@
 """A training script that does both: fetches the base weights, trains, uploads the result.
 
-python training.py BUCKET BASE RESULT: two keys, which are files of these names here. CDN_HOST and the variables below
-say where and who. Run again after a failure it fetches nothing twice, and sends the parts that are missing.
+python training.py BUCKET BASE RESULT: two keys, which are files of these names here; where and who is in CDN_HOST and
+the other CDN_* variables. Run again after a failure it fetches nothing twice, and sends the parts that are missing.
 """
 
 import logging
-import os
 import sys
 from pathlib import Path
 
 from cdn_sigv4 import CDNCredentials, CDNError, CDNManager, ProgressBar
 
 log = logging.getLogger("training")
-USERS = [f"CDN_{user}_ACCESS_{half}" for user in ("DOWNLOADER", "UPLOADER") for half in ("KEY", "SECRET")]
 
 
 def train(base: Path, result: Path) -> None:
@@ -22,16 +20,18 @@ def train(base: Path, result: Path) -> None:
 
 def main(bucket: str, base: str, result: str) -> None:
     """Fetch, train, upload. Ends with 1 where the store did not do its part: what was trained is still here then."""
-    credentials = CDNCredentials(os.environ["CDN_HOST"], *(os.environ[name] for name in USERS))
-    with CDNManager(credentials, on_event=log.warning) as manager:
-        try:
+    try:
+        manager = CDNManager(CDNCredentials.from_environment(), on_event=log.warning)
+    except ValueError as error:  # of the settings, without a secret
+        sys.exit(str(error))
+    try:
+        with manager, ProgressBar(result) as progress:  # needs tqdm: the extra `progress`
             manager.downloader.download_file(bucket, base, base, if_changed=True)
             train(Path(base), Path(result))
-            with ProgressBar(result) as progress:  # needs tqdm: the extra `progress`
-                manager.uploader.upload_file(bucket, result, result, resume=True, progress=progress)
-        except CDNError as error:
-            log.error("%s", error)
-            sys.exit(1)
+            manager.uploader.upload_file(bucket, result, result, resume=True, progress=progress)
+    except (CDNError, OSError) as error:  # OSError: the disk is full, or may not be written
+        log.error("%s", error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,15 @@ def test_api_client_without_the_object(caller):
     assert answered == (1, b"", "answered 404\n")
 
 
+@pytest.mark.minio
+def test_api_client_without_the_bucket(caller):
+    """A bucket that is not there is a mistake, which the log tells: it does not look like a missing object."""
+    code, out, said = caller.run("api_client.py", f"{caller.bucket}-other", "api/x", who=["DOWNLOADER"])
+    assert (code, out) == (1, b"")
+    assert said.startswith("ERROR:api:GET ")
+    assert said.endswith("\nanswered 502\n")
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [({"host": "nobody"}, "refuses the connection"), ({"secret": "another-secret"}, "403 SignatureDoesNotMatch")],
@@ -141,6 +150,33 @@ def test_export_job_that_is_refused(caller, config):
     assert (code, out) == (1, b"")
     assert said.startswith("ERROR:export:PUT ")
     assert "40" in said
+
+
+@pytest.mark.parametrize("line", ['host: "x"SECRET', "host: a: SECRET", "hots: SECRET"])
+def test_export_job_with_a_broken_file(caller, config, line):
+    """What is wrong with the settings is one line, which shows nothing of the file."""
+    secret = caller.users.uploader.secret_key
+    config.write_text(config.read_text() + line.replace("SECRET", secret) + "\n")
+    code, out, said = caller.run("export_job.py", str(config), caller.bucket, "2026-11-25", given=b"[1]\n")
+    assert (code, out) == (2, b"")
+    assert said.startswith("ERROR:export:")
+    assert len(said.splitlines()) == 1
+    assert str(config) in said
+
+
+def test_training_without_settings(caller):
+    """A variable that is missing is named."""
+    code, _, said = caller.run("training.py", caller.bucket, "base.bin", "result.bin", who=["UPLOADER"])
+    assert (code, said) == (1, "set CDN_DOWNLOADER_ACCESS_KEY, CDN_DOWNLOADER_ACCESS_SECRET\n")
+
+
+def test_training_without_a_place(caller, root_client):
+    """A file that cannot be written is a line in the log, and an exit code."""
+    root_client.put_object(caller.bucket, "no/folder", b"base")
+    code, _, said = caller.run("training.py", caller.bucket, "no/folder", "result.bin")
+    assert code == 1
+    assert "ERROR:training:" in said
+    assert "folder to save into does not exist" in said
 
 
 def test_training(caller, root_client):
@@ -186,7 +222,7 @@ def test_inference_start_without_a_network(caller):
     (caller.folder / "model").write_bytes(b"old")
     code, _, said = caller.run("inference_start.py", *where, who=["DOWNLOADER"], host=nowhere())
     assert code == 0
-    assert "ERROR:inference:GET " in said
+    assert "ERROR:inference:TransportError: GET " in said
     assert said.endswith("INFO:inference:starting with model\n")
     assert [path.name for path in caller.folder.iterdir()] == ["model"]
     assert (caller.folder / "model").read_bytes() == b"old"

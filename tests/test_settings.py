@@ -1,14 +1,17 @@
-"""Where the command line finds store and keys, in which order, and that no error shows what may be a secret."""
+"""Where command line and façade find store and keys, in which order, and that no error shows what may be a secret."""
 
 import json
+import re
 import sys
+import traceback
+from pathlib import Path
 
 import pytest
 from kit import ETAG, FOUR, READ_SECRET, WRITE_SECRET, still_works
 from rawserver import Answer, RawServer
 
-from cdn_sigv4 import S3Client
-from cdn_sigv4.settings import MOST, NAMES, Settings, UsageError, found, read
+from cdn_sigv4 import CDNCredentials, S3Client
+from cdn_sigv4.settings import MOST, MUST, NAMES, Settings, UsageError, found, read
 
 HOST = "https://store.example"
 SECRET = "hush+hush/hush"
@@ -43,13 +46,13 @@ def written(path, text):
 def test_order(tmp_path, given, environ, host):
     """Options come before the environment, that before the file; what is empty is not there."""
     path = written(tmp_path / "cdn.yaml", YAML)
-    assert found(given, environ, path) == {**FILE, "host": host}
+    assert found(given, environ, read(path)) == {**FILE, "host": host}
 
 
 def test_each_value_for_itself(tmp_path):
     """A secret in the environment goes with the key in the file; without any of the three there is no value."""
     path = written(tmp_path / "cdn.json", json.dumps({"host": HOST, "uploader_access_key": "writer"}))
-    values = found({"region": "eu-1"}, {"CDN_UPLOADER_ACCESS_SECRET": SECRET, "CDN_OTHER": "x"}, path)
+    values = found({"region": "eu-1"}, {"CDN_UPLOADER_ACCESS_SECRET": SECRET, "CDN_OTHER": "x"}, read(path))
     assert values == {
         "host": HOST,
         "region": "eu-1",
@@ -61,7 +64,7 @@ def test_each_value_for_itself(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_in_the_environment(name):
     """Each of the names stands in the environment in capitals, behind CDN_."""
-    assert found({}, {f"CDN_{name.upper()}": "value"}, None) == {name: "value"}
+    assert found({}, {f"CDN_{name.upper()}": "value"}, {}) == {name: "value"}
 
 
 # -- the file
@@ -117,9 +120,13 @@ WRONG = [
     ("cdn.yaml", "", "must hold names and values: host, "),
     ("cdn.json", "[]", "must hold names and values: host, "),
     ("cdn.yaml", "acess_key: %s", "'acess_key' is none of the names known here: host, "),
-    ("cdn.yaml", "1: %s", "1 is none of the names known here"),
+    ("cdn.yaml", "1: %s", "a name in it is none of those known here: host, "),
+    ("cdn.yaml", "{uploader_access_secret:%s}", "a name in it is none of those known here"),
+    ("cdn.yaml", "uploader_access_secret:%s: x", "a name in it is none of those known here"),
+    ("cdn.yaml", "%s: uploader_access_secret", "a name in it is none of those known here"),
+    ("cdn.json", '{"uploader_access_secret=%s": 1}', "a name in it is none of those known here"),
     ("cdn.yaml", "a\u0007\u001b: %s", "no YAML"),
-    ("cdn.yaml", '"a\\e[31m": %s', "'a\\x1b[31m' is none of the names"),
+    ("cdn.yaml", '"a\\e[31m": %s', "a name in it is none of those known here"),
     ("cdn.yaml", b"host: \xff", "is not text in UTF-8"),
     ("cdn.yaml", b"#" * (MOST + 1), "more than 1 MiB is no file with settings"),
 ]
@@ -136,7 +143,7 @@ def test_wrong_files(tmp_path, name, text, words):
     assert message.startswith(f"{path}: ")
     assert words in message
     assert message.isprintable()
-    assert SECRET not in message
+    assert SECRET[:8] not in message
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
@@ -215,3 +222,45 @@ def test_repr_shows_no_secret():
     assert "https://file.example" in shown
     assert READ_SECRET not in shown
     assert WRITE_SECRET not in shown
+
+
+# -- CDNCredentials from the same places
+
+
+def test_credentials_from_file(tmp_path):
+    """The façade's credentials come from the command line's file; without a region it is the default."""
+    made = CDNCredentials.from_file(written(tmp_path / "cdn.yaml", YAML))
+    assert vars(made) == {"region": "us-east-1", **FILE}
+    here = {name: value for name, value in FILE.items() if name != "region"}
+    assert CDNCredentials.from_file(Path(written(tmp_path / "c.json", json.dumps(here)))).region == "us-east-1"
+
+
+def test_credentials_from_environment(monkeypatch):
+    """They come from the command line's variables, whatever the configuration file's is."""
+    monkeypatch.setenv("CDN_CONFIG", "/nowhere")
+    for name, value in FILE.items():
+        monkeypatch.setenv(f"CDN_{name.upper()}", value)
+    assert vars(CDNCredentials.from_environment()) == {"region": "us-east-1", **FILE}
+
+
+@pytest.mark.parametrize("name", MUST)
+def test_credentials_that_lack_something(tmp_path, monkeypatch, name):
+    """What is missing, or empty, is named: here and not with the first request."""
+    values = {**FILE, name: ""}
+    path = written(tmp_path / "{cdn}.json", json.dumps(values))
+    with pytest.raises(ValueError, match=rf"^{re.escape(path)}: lacks {name}$"):
+        CDNCredentials.from_file(path)
+    for each, value in values.items():
+        monkeypatch.setenv(f"CDN_{each.upper()}", value)
+    with pytest.raises(ValueError, match=f"^set CDN_{name.upper()}$"):
+        CDNCredentials.from_environment()
+
+
+@pytest.mark.parametrize("line", [f'a: "x"{SECRET}', f"uploader_access_secret: %{SECRET}", f"a: {SECRET}: b", SECRET])
+def test_broken_file_is_not_shown(tmp_path, line):
+    """Whatever is wrong with a file, no traceback shows what stands in it."""
+    path = written(tmp_path / "cdn.yaml", f"{YAML}\n{line}\n")
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ")) as caught:
+        CDNCredentials.from_file(path)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
+    assert SECRET not in shown
