@@ -106,10 +106,16 @@ def _credential(name: str, value: str) -> str:
 def _moment(value: float | datetime) -> float:
     """Seconds since 1970."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            moment = float(value)
+        except OverflowError:
+            moment = float("nan")
+        if not moment > float("-inf"):  # NaN, of which nothing is true, would be asked for with every request
+            raise ValueError("expires_at must be a time: seconds since 1970")
+        return moment
     if not callable(getattr(value, "timestamp", None)):
         raise TypeError(f"expires_at must be seconds since 1970 or a datetime, not {type(value).__name__}")
-    if value.tzinfo is None:
+    if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError("expires_at must be a datetime that knows its zone: for UTC tzinfo=datetime.timezone.utc")
     return value.timestamp()
 

@@ -6,6 +6,8 @@ but by `write`, which says so. Every wait is bounded: a dead host is told in som
 
 from __future__ import annotations
 
+import re
+
 from . import ground
 from .endpoint import Endpoint, is_ip_address
 from .errors import ResponseError
@@ -20,10 +22,16 @@ from .storefront import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
+    from .body import Body
     from .credentials import Credentials
-    from .retry import Event
+    from .errors import CDNError
+    from .reply import Answer
+    from .retry import Event, Patience
     from .settings import Settings
+
+    T = TypeVar("T")
 
 _TIMEOUT = ground.LONGEST, 10.0  # seconds to connect, and without a byte: no more than these, whatever the settings say
 _RETRY = Retry(attempts=3, budget=5.0, cap=1.0)  # one to learn the clock, one the region
@@ -43,9 +51,34 @@ def run(
     try:
         for finding in examination.findings():
             report.tell(finding)
+    except KeyboardInterrupt:
+        for finding in examination.untold():
+            report.tell(finding)
+        raise
     finally:
         examination.close()
     return report.end()
+
+
+class _Bounded(Exchange):
+    """One that gives up an answer that drips: the timeouts of a client are for those that stall."""
+
+    def begin(
+        self,
+        request: Request,
+        parse: Callable[[Answer], T],
+        body: Body | None = None,
+        success: tuple[int, ...] = (200,),
+        *,
+        patience: Patience | None = None,
+        found_out: Callable[[CDNError], T] | None = None,
+    ) -> T:
+        """See `Exchange`."""
+        ask = super().begin
+        return ground.within(
+            ground.longest(0 if body is None else body.size),
+            lambda: ask(request, parse, body, success, patience=patience, found_out=found_out),
+        )
 
 
 class Examination:
@@ -62,7 +95,7 @@ class Examination:
             self._addressing = "path" if bucket is None else settings.addressing  # no bucket, no host of its own
             self._endpoint = Endpoint(settings.host, settings.addressing)
             self._place = _place(bucket, key)
-            check_key(write or "key")
+            check_key("key" if write is None else write)
             self._host = _host(self._endpoint)
             keys = settings.keys(UPLOADER) or settings.keys(DOWNLOADER)
             self._store = Store(self._exchange(keys, self._addressing), self._place.bucket, self._place.probe)
@@ -71,10 +104,11 @@ class Examination:
             raise UsageError(str(error)) from None
         self._url = f"{self._endpoint.scheme}://{authority}"
         self._regions: list[str] = []  # learnt
+        self._asking: list[User] = []
 
     def _exchange(self, keys: Credentials | None, addressing: str) -> Exchange:
         settings = self._settings
-        made = Exchange(
+        made = _Bounded(
             Endpoint(settings.host, addressing),
             keys,
             region=settings.region,
@@ -97,12 +131,19 @@ class Examination:
         if event.kind == "region" and isinstance(event.error, ResponseError) and event.error.region:
             self._regions.append(event.error.region)
 
+    def untold(self) -> list[Finding]:
+        """What an interrupted run has to say of uploads that it may leave."""
+        return [user.untold for user in self._asking if user.untold is not None]
+
     def findings(self) -> Iterator[Finding]:
         """All of them, in the order in which they are found."""
         programs = ground.programs()
         yield programs
         if programs.level == FAILED:
             return
+        file = None if self._settings.file is None else ground.settings_file(self._settings.file)
+        if file is not None:
+            yield file
         try:
             way = ground.Way(self._url, str(self._endpoint), self._settings.timeout[0], self._settings.verify)
         except (OSError, ValueError) as error:
@@ -130,7 +171,7 @@ class Examination:
 
     def _asked(self, way: ground.Way) -> Iterator[Finding]:
         """What needs a key."""
-        users: list[User] = []
+        users = self._asking
         for found in self._users():
             if isinstance(found, Finding):
                 yield found
@@ -150,7 +191,11 @@ class Examination:
             return
         writers = [user for user in users if user.writes and user.can_write]
         if writers:
-            yield from writers[0].stored_checksums(self._place, self._settings.checksum)
+            tidy = [user for user in writers if not user.leaves]
+            if tidy:
+                yield from tidy[0].stored_checksums(self._place, self._settings.checksum)
+            else:
+                yield Finding(SKIPPED, "checksums", "begin uploads with a checksum", "another one would stay, too")
         else:
             yield Finding(SKIPPED, "checksums", "begin uploads with a checksum", "nobody here may write")
         yield from self._round_trip(writers, [user for user in users if user.reads and user.is_accepted])
@@ -189,9 +234,9 @@ class Examination:
 
     def _region(self, users: list[User]) -> Finding:
         ours = self._settings.region
-        tried, theirs = f"sign for the region {ours}", self._store.headers.get("x-amz-bucket-region", ours)
-        if theirs == ours and self._regions:
-            theirs = self._regions[0]
+        tried, theirs = f"sign for the region {ours}", _region_of(self._store.headers.get("x-amz-bucket-region", ours))
+        if theirs in (ours, None):
+            theirs = (self._regions or [ours])[0]
         if theirs != ours:
             advice = f"Set --region {theirs}: each client learns it by itself, but with one request more."
             return Finding(WARNING, "region", tried, f"the store wants {theirs}", advice)
@@ -253,6 +298,11 @@ def _exchanged(users: list[User]) -> Iterator[Finding]:
     if len(users) == 2 and users[1].can_write and not users[0].can_write:
         text = "the downloader may write, and the uploader may not"
         yield Finding(WARNING, "keys", _COMPARED, text, "Have their keys been exchanged in the settings?")
+
+
+def _region_of(name: str) -> str | None:
+    """What a server says, where it is one: it is told as a word to type."""
+    return name if re.fullmatch(r"[\w.-]{1,60}", name, re.ASCII) else None
 
 
 def _host(endpoint: Endpoint) -> str:

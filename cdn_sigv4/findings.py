@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from .diagnosis import unsigned
 from .errors import printable
 from .s3 import Value
 
@@ -20,9 +21,9 @@ class Finding(Value):
     def __init__(self, level: str, check: str, tried: str, result: str, advice: str | None = None) -> None:
         self.level = level
         self.check = check
-        self.tried = printable(tried)
-        self.result = printable(result)
-        self.advice = None if advice is None else printable(advice)
+        self.tried = _shown(tried)
+        self.result = _shown(result)
+        self.advice = None if advice is None else _shown(advice)
 
     def __str__(self) -> str:
         line = f"{self.level:<{_COLUMNS[0]}}{self.check:<{_COLUMNS[1]}}{self.tried}: {self.result}"
@@ -62,3 +63,8 @@ class Report:
             advice = first.advice
         self.tell(Finding(level, "verdict", f"{len(self._found)} checks", text, advice))
         return 1 if failed else 0
+
+
+def _shown(text: str) -> str:
+    """On one line, and without what a server repeats of a request."""
+    return printable(unsigned(text))

@@ -6,9 +6,11 @@ Every wait is bounded, also that for the resolver, which nothing can interrupt. 
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import ssl
+import stat
 import sys
 from functools import partial
 from threading import Thread
@@ -16,16 +18,21 @@ from time import perf_counter, time
 
 from .certificate import clock_trouble, presented, validity
 from .endpoint import is_ip_address
+from .errors import TransportError
 from .findings import FAILED, OK, WARNING, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Tuple
+    from typing import Any, Tuple, TypeVar
+
+    T = TypeVar("T")
 
     Address = Tuple[Any, ...]  # family, kind, protocol, name, place: one of getaddrinfo's
 
 LONGEST = 5.0  # seconds that any of these may take
+WHOLE = 30.0  # seconds for one question with all its answer, which could drip for ever
+_SLOWEST = 4096  # bytes of a body in a second
 _SOON = 14  # days before its end in which a certificate should be renewed
 _MOST = 8  # addresses of one name that are tried
 PROXY_ADVICE = (
@@ -212,6 +219,51 @@ class Way:
                 return plain.recv(5).startswith(b"HTTP")
         except OSError:
             return False
+
+
+def settings_file(path: str) -> Finding | None:
+    """Whether everybody may read the file with the secrets; None where it is no file, or that cannot be told."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if os.name != "posix" or not stat.S_ISREG(found.st_mode):
+        return None
+    tried, mode = f"look who may read {path}", f"mode {stat.S_IMODE(found.st_mode):04o}"
+    others = [word for bit, word in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "change")) if found.st_mode & bit]
+    if not others:
+        return Finding(OK, "config", tried, f"{mode}: not everybody")
+    text = f"{mode}: every user of this machine may {' and '.join(others)} it, and it holds secrets"
+    return Finding(
+        WARNING, "config", tried, text, "Type chmod 600 with its name; if others could see the keys, make new ones."
+    )
+
+
+def longest(size: int) -> float:
+    """Seconds that a question whose body, or answer, has so many bytes may take."""
+    return WHOLE + size / _SLOWEST
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What this gives, or raises; TransportError where it does not come in time. It then goes on, unattended."""
+    outcome: list[tuple[Any, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.append((None, error))
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TransportError(f"no whole answer within {seconds:g} s: it comes too slowly")
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    found: T = result
+    return found
 
 
 def resolves(host: str, port: int) -> bool:

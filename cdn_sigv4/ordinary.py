@@ -46,6 +46,9 @@ _REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (http.client.HTTPConnection, "getresponse", vars(http.client)),
 )
 
+# Of proxies that name none: urllib3's, and PySocks'. Without one here it is http's.
+_PORTS = {"https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
+
 
 def is_replaced() -> bool:
     """Whether one of these is not what its own module has made."""
@@ -111,4 +114,5 @@ def _proxy_address(url: str, proxies: Any) -> str:
         raise ValueError(
             "the proxy is no URL such as http://host:3128: look at HTTP_PROXY, HTTPS_PROXY, or the session"
         )
+    port = port or _PORTS.get(scheme)
     return f"{host}:{port}" if port else host

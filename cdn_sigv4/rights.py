@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .exchange import Exchange
 
+_LONGEST_KEY = 20  # letters: AWS's and MinIO's; a secret has 40
 MOST = 2  # see `insight`
 CHECKSUMS = ("crc32", "sha256")
 _DROPPED = "MinIO drops it after 24 hours, AWS when a lifecycle rule says so."
@@ -63,6 +64,8 @@ class User:
         self.operations = Operations(self.exchange, checksum, etag_is_md5=etag_is_md5)
         self.error: Exception | None = None
         self.can_write = False
+        self.leaves = False  # an upload that nobody here may abort
+        self.untold: Finding | None = None  # what is to be told of an upload if Ctrl-C comes now
         self._is_minio = is_minio
         self._connect = connect
         self._who = "everybody" if access_key is None else "this key"
@@ -110,7 +113,14 @@ class User:
         """Whether the store knows the key, and takes the secret for its own."""
         tried = "ask without a key" if self.access_key is None else f"sign with the key {self.access_key}"
         if self.error is not None and not self.is_accepted:
-            return self._trouble(tried, self.error)
+            is_unknown = isinstance(self.error, ResponseError) and self.error.code == "InvalidAccessKeyId"
+            key = self.access_key or ""
+            if is_unknown and len(key) > _LONGEST_KEY:  # it may be the secret
+                tried = f"sign with the key {key[:4]}… of {len(key)} letters"
+            trouble = self._trouble(tried, self.error)
+            if is_unknown:
+                trouble.advice = f"{trouble.advice} Or have the access key and its secret changed places?"
+            return trouble
         return self._finding(OK, tried, "answered" if self.access_key is None else "key and secret are accepted")
 
     def _reading(self, place: Place) -> Finding:
@@ -157,6 +167,7 @@ class User:
             else:
                 yield self._finding(OK, tried, "may not, as it should be")
             return
+        self.can_write = True
         found = []
         try:
             if self.writes:
@@ -169,15 +180,24 @@ class User:
             yield self._finding(WARNING, tried, "may, and should not", advice)
         if left is not None:
             yield left
-        self.can_write = left is None
+            self.untold = None
 
     def _begun(self, place: Place, checksum: str | None) -> tuple[Mapping[str, str], str]:
         """Begin an upload: the answer's headers and its id."""
         request = multipart.create_request(place.bucket, place.probe, {}, checksum)
         patience = self.exchange.patience(ONCE)  # a second attempt could begin a second upload, with an id unknown
-        return self.exchange.ask(
-            request, lambda answer, text: (answer.headers, multipart.created(text)), open_body(b""), patience=patience
-        )
+        advice = f"An upload of {place.bucket}/{place.probe} may be left. {_DROPPED}"
+        self.untold = self._finding(WARNING, "begin an upload", "interrupted", advice)
+        try:
+            return self.exchange.ask(
+                request,
+                lambda answer, text: (answer.headers, multipart.created(text)),
+                open_body(b""),
+                patience=patience,
+            )
+        except FAILURES:
+            self.untold = None
+            raise
 
     def _going_on(self, place: Place, upload_id: str) -> Finding:
         tried = "list the parts of an upload"
@@ -185,9 +205,11 @@ class User:
         try:
             self.exchange.ask(request, lambda _, text: multipart.parse_parts(text, None))
         except FAILURES as error:
-            text = "may not" if _is_denied(error) else self._trouble(tried, error).result
+            advice = "resume=True sends all again, as long as that stays so."
+            if not _is_denied(error):
+                return self._finding(WARNING, tried, self._trouble(tried, error).result, advice)
             advice = f"resume=True sends all again: allow {self._who} s3:ListMultipartUploadParts on {place.bucket}/*."
-            return self._finding(WARNING, tried, text, advice)
+            return self._finding(WARNING, tried, "may not", advice)
         return self._finding(OK, tried, "may")
 
     def _abort(self, place: Place, upload_id: str) -> Exception | None:
@@ -200,13 +222,27 @@ class User:
 
     def _left(self, place: Place, upload_id: str, helper: User | None) -> Finding | None:
         """Abort; the finding that names what stays, where nobody here may."""
+        try:
+            error = self._aborted(place, upload_id, helper)
+        except BaseException:  # Ctrl-C while it was asked for: once more, as nobody knows what came of it
+            self._told_of(place, upload_id, self._aborted(place, upload_id, helper))
+            raise
+        return self._told_of(place, upload_id, error)
+
+    def _aborted(self, place: Place, upload_id: str, helper: User | None) -> Exception | None:
         error = self._abort(place, upload_id)
-        if error is None or (helper is not None and helper._abort(place, upload_id) is None):  # noqa: SLF001 - a User too
+        return None if error is not None and helper is not None and helper._abort(place, upload_id) is None else error  # noqa: SLF001
+
+    def _told_of(self, place: Place, upload_id: str, error: Exception | None) -> Finding | None:
+        self.untold = None
+        if error is None:
             return None
+        self.leaves = True
         text = "may not" if _is_denied(error) else str(error)
         stays = f"The upload {upload_id} of {place.bucket}/{place.probe} stays, without a part. {_DROPPED}"
         right = f" Allow {self._who} s3:AbortMultipartUpload on {place.bucket}/*." if _is_denied(error) else ""
-        return self._finding(WARNING, "abort an upload", text, stays + right)
+        self.untold = self._finding(WARNING, "abort an upload", text, stays + right)
+        return self.untold
 
     def stored_checksums(self, place: Place, wanted: str | None) -> Iterator[Finding]:
         """Which checksums the store keeps with an object; `wanted` is the one that the client is to send."""
@@ -223,6 +259,7 @@ class User:
             left = self._left(place, upload_id, None)
             if left is not None:
                 yield left
+                self.untold = None
                 break
         tried = "begin uploads with a checksum"
         text = ", ".join(f"{name} {what}" for name, what in told.items())

@@ -8,7 +8,7 @@ cmd/auth-handler.go (checkClaimsFromToken). Imported only for a client that was 
 from __future__ import annotations
 
 import os
-from threading import Lock
+from threading import Lock, get_ident
 
 from .credentials import Credentials
 from .errors import CredentialsError
@@ -48,6 +48,9 @@ class Rotation:
         self._until = 0.0  # when others are to be asked for
         self._lock = Lock()
         self._pid = os.getpid()
+        self._asking = 0  # the thread that is in the caller's function
+        self._failures = 0  # of that function; the last one's words
+        self._trouble = ""
 
     def __str__(self) -> str:
         return "None yet" if self._now is None else repr(self._now.access_key)
@@ -58,14 +61,15 @@ class Rotation:
         if here is not None and now < self._until:
             return here
         is_good = here is not None and (here.expires_at is None or now < here.expires_at)
-        lock = self._own_lock()
+        failures, lock = self._failures, self._own_lock()
         if here is None or not is_good:
+            self._check_outside()
             lock.acquire()
         elif not lock.acquire(blocking=False):
             return here  # another thread is asking
         try:
             latest = self._now
-            return self._take(self._asked()) if latest is here or latest is None else latest
+            return self._take(self._asked(failures)) if latest is here or latest is None else latest
         except CredentialsError as error:
             if here is None or not is_good:
                 raise
@@ -81,12 +85,14 @@ class Rotation:
 
         CredentialsError where none are given.
         """
-        is_of_keys = error.code in _OUTDATED or (error.code is None and error.status == 400)  # what AWS says to a HEAD
-        if refused is None or not is_of_keys:
+        is_bare = error.code is None and error.status == 400 and error.operation == "HEAD"  # what AWS says to one
+        if refused is None or not (is_bare or error.code in _OUTDATED):
             return False
-        with self._own_lock():
+        failures, lock = self._failures, self._own_lock()
+        self._check_outside()
+        with lock:
             if self._now is refused:
-                self._take(self._asked())
+                self._take(self._asked(failures))
             return self._now is not None and _values(self._now) != _values(refused)
 
     def _take(self, credentials: Credentials) -> Credentials:
@@ -96,21 +102,39 @@ class Rotation:
         self._now = credentials
         return credentials
 
-    def _asked(self) -> Credentials:
+    def _asked(self, failures: int) -> Credentials:
+        """What the function gives. `failures`: how many there were before the wait; a later one is ours as well."""
+        if failures != self._failures:
+            raise CredentialsError(self._trouble)
+        self._asking = get_ident()
         try:
             given = self._give()
         except Exception as error:
             # Its words are not repeated: they may hold a URL with a token.
-            raise CredentialsError(f"the function that gives credentials raised {type(error).__name__}") from error
+            raise self._failed(f"raised {type(error).__name__}") from error
+        finally:
+            self._asking = 0
         if not isinstance(given, Credentials):
-            raise CredentialsError(f"the function that gives credentials gave {type(given).__name__}, no Credentials")
+            raise self._failed(f"gave {type(given).__name__}, no Credentials")
         return given
+
+    def _failed(self, what: str) -> CredentialsError:
+        self._trouble = f"the function that gives credentials {what}"
+        self._failures += 1
+        return CredentialsError(self._trouble)
 
     def _own_lock(self) -> Lock:
         """This process's: another thread may have held it when this one was forked off."""
         if self._pid != os.getpid():
-            self._lock, self._pid = Lock(), os.getpid()
+            self._lock, self._pid, self._asking = Lock(), os.getpid(), 0
         return self._lock
+
+    def _check_outside(self) -> None:
+        """CredentialsError for the caller's function, where it would wait for its own end."""
+        if self._asking == get_ident():
+            raise CredentialsError(
+                "the function that gives credentials needs a client of its own: this one waits for it"
+            )
 
 
 def _values(credentials: Credentials) -> tuple[str, str, str | None]:

@@ -11,6 +11,8 @@ from time import perf_counter
 
 from .errors import NotFound, PreconditionFailed, ResponseError
 from .findings import FAILED, OK, WARNING, Finding
+from .ground import longest, within
+from .rights import insight
 from .storefront import FAILURES
 
 TYPE_CHECKING = False
@@ -19,26 +21,31 @@ if TYPE_CHECKING:
 
     from .rights import User
 
+_TAKEN, _OTHER = "there is an object of this name already", "Give --write a key that nobody has."
 SIZE = 1 << 20  # bytes: one request, and long enough to see a rate
 
 
 def round_trip(uploader: User, downloader: User, bucket: str, key: str) -> Iterator[Finding]:
     """The findings. `bucket` and `key` say where; afterwards the object is there, unless a finding says otherwise."""
     tried, place = f"upload {SIZE >> 20} MiB as {bucket}/{key}", f"{bucket}/{key}"
-    if _is_there(downloader, bucket, key):
-        text = "there is an object of this name already: nothing was written"
-        yield Finding(FAILED, "round trip", tried, text, "Give --write a key that nobody has.")
+    obstacle = _what_is_there(downloader, bucket, key)
+    if obstacle is not None:
+        advice: str | None = _OTHER if obstacle is _TAKEN else "Try again; the server's log may say more."
+        yield Finding(FAILED, "round trip", tried, f"{obstacle}: nothing was written", advice)
         return
     data, begun = os.urandom(SIZE), perf_counter()
     try:
         uploader.operations.put_object(bucket, key, data, if_none_match="*")
     except PreconditionFailed:
-        text = "there is an object of this name already: nothing was written"
-        yield Finding(FAILED, "round trip", tried, text, "Give --write a key that nobody has.")
+        text = f"{_TAKEN}: nothing was written"
+        yield Finding(FAILED, "round trip", tried, text, _OTHER)
         return
     except FAILURES as error:
-        is_unknown = isinstance(error, ResponseError) and error.status == 501
-        advice = "The store knows no conditional writes: if_none_match= cannot be used here." if is_unknown else None
+        advice = None
+        if not isinstance(error, ResponseError):
+            advice = f"{place} may be there all the same: look, and delete it with a key that may."
+        elif error.status == 501:
+            advice = "The store knows no conditional writes: if_none_match= cannot be used here."
         yield Finding(FAILED, "round trip", tried, str(error), advice)
         return
     yield Finding(OK, "round trip", tried, _pace(begun))
@@ -48,21 +55,26 @@ def round_trip(uploader: User, downloader: User, bucket: str, key: str) -> Itera
     yield Finding(OK, "round trip", "what is left", f"{place}, {SIZE >> 20} MiB of random bytes", advice)
 
 
-def _is_there(downloader: User, bucket: str, key: str) -> bool:
+def _what_is_there(downloader: User, bucket: str, key: str) -> str | None:
+    """Why nothing may be written: an object, or an answer that does not tell. None: nobody sees one."""
     try:
         downloader.operations.get_object(bucket, key, start=0, end=1).close()
-    except ResponseError as error:
-        return error.status == 416  # an empty one
-    except FAILURES:
-        return False
-    return True
+    except FAILURES as error:
+        if isinstance(error, ResponseError) and error.status == 416:  # an empty one
+            return _TAKEN
+        return None if insight(error) else f"whether it is there already cannot be told ({error})"
+    return _TAKEN
 
 
 def _fetched(downloader: User, bucket: str, key: str, data: bytes) -> Finding:
     tried, begun = f"download {bucket}/{key}", perf_counter()
-    try:
+
+    def fetch() -> bytes:
         with downloader.operations.get_object(bucket, key) as reader:
-            received = reader.read()
+            return reader.read()
+
+    try:
+        received = within(longest(SIZE), fetch)
     except FAILURES as error:
         is_missing = isinstance(error, NotFound)
         advice = "The uploader and the downloader do not see the same bucket." if is_missing else None

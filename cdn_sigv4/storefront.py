@@ -12,6 +12,7 @@ from .diagnosis import MAX_CLOCK_SKEW, diagnose
 from .errors import CDNError, InvalidResponse, TransportError
 from .exchange import MAX_ERROR_BYTES
 from .findings import FAILED, OK, WARNING, Finding
+from .ground import PROXY_ADVICE
 from .retry import Retry
 from .s3 import object_request
 
@@ -63,7 +64,7 @@ class Store:
         date = parse_time(headers.get("date"))
         if date is not None:  # whole seconds, of which half one has gone by
             self._offset = date.timestamp() + 0.5 - (sent + taken / 2)
-        if status < 500 and (is_amazonian(headers) or _is_error(text)):
+        if status < 500 and (is_amazonian(headers) or _is_error(text)) and not _is_console(text):
             name = headers.get("server") or "an S3 server that does not say its name"
             return Finding(OK, "store", tried, f"{name} answers, {taken * 1000:.0f} ms")
         wrong = diagnose(
@@ -71,6 +72,8 @@ class Store:
         )
         what = f"HTTP {status} {wrong.code or headers.get('content-type', '')}".rstrip()
         advice = wrong.hint or "Something else than S3 answers: is this the store's port (MinIO: 9000 by default)?"
+        if way.proxy:
+            advice = f"{advice} Or it is the proxy that answers: {PROXY_ADVICE}"
         return Finding(FAILED, "store", tried, f"{what}: {wrong.message}", advice)
 
     def timed(self) -> Finding:
@@ -101,6 +104,11 @@ def _is_error(text: bytes) -> bool:
         return parse_xml(text, "Error").findtext("Code") is not None
     except InvalidResponse:
         return False
+
+
+def _is_console(text: bytes) -> bool:
+    """Whether MinIO's console says to a signed request that it is none of its own."""
+    return b"must be made to API port" in text
 
 
 def _duration(seconds: float) -> str:

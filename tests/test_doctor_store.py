@@ -127,6 +127,15 @@ def test_parts_that_are_not_listed(look):
     assert "s3:ListMultipartUploadParts" in found.of("uploader", "parts")["advice"]
 
 
+def test_parts_that_are_listed_in_another_form(look):
+    """Where it is the store that cannot list parts, no right is advised."""
+    policed = Policed()
+    policed.instead["list"] = always(Answer(200, body=b"<ListPartsResponse/>"))
+    found = look(policed)
+    assert found.levels == "warning uploader"
+    assert found.of("uploader", "parts")["advice"] == "resume=True sends all again, as long as that stays so."
+
+
 @pytest.mark.parametrize("fails", ["may not", "500"])
 def test_an_upload_that_stays(fails, look):
     """Where the upload cannot be aborted it is named, with its end, and no further one is begun."""

@@ -190,7 +190,7 @@ def test_demo_notices_other_bytes(folder):
 
 
 def test_a_server_to_try(given_to_the_demo):
-    """`--stay` starts a server, prints its two users' settings as a shell takes them and its root, and ends with Ctrl-C."""
+    """`--stay` starts a server, prints its two users' settings for a shell, and its root; Ctrl-C ends it."""
     command = [sys.executable, "-B", str(ROOT / "scripts" / "demo"), "--stay"]
     environ = {**processes.bare_environment(), "HOME": os.environ["HOME"], "CDN_TEST_SERVER": "moto"}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
