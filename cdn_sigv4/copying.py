@@ -11,7 +11,7 @@ import sys
 
 from .batch import Batch, Job
 from .errors import CDNError
-from .files import confined_path
+from .files import confined_path, is_stream
 from .multipart import check_part_size
 from .options import mapping
 from .s3 import check_bucket, check_key, object_headers, object_request
@@ -191,11 +191,13 @@ def get(options: argparse.Namespace, settings: Settings, report: Report, stop: S
     if target == PIPE and (options.recursive or len(named) > 1 or options.json or options.if_changed):
         raise UsageError("to stdout goes one object alone, without -r, --json or --if-changed")
     check_part_size(options.part_size)
-    if _is_stream(target):
+    if is_stream(target):
         raise UsageError(f"{target} is a link to what a process has open, not to a file: for stdout say {PIPE}")
     batch = Batch(report, stop, "get", is_several=options.recursive or len(named) > 1)
     if options.recursive:
         bucket, prefix = place(named[0])
+        if os.path.exists(target) and not os.path.isdir(target):
+            raise UsageError(f"{target} is no folder: -r fetches into one")
         with settings.client(options.user or DOWNLOADER) as client:
             found = _listed(client, bucket, _as_folder(prefix), target, batch)
             jobs = (_get_job(client, bucket, key, path, how, makes_folders=True) for key, path in found)
@@ -210,13 +212,6 @@ def get(options: argparse.Namespace, settings: Settings, report: Report, stop: S
         pairs = zip(objects, paths)
         jobs = (_get_job(client, *each, path, how, makes_folders=is_folder) for each, path in pairs)
         return batch.run(jobs, options.workers)
-
-
-def _is_stream(path: str) -> bool:
-    """Whether it is a link as /dev/stdout is: the file would take the link's place, for all of the system."""
-    if not os.path.islink(path):
-        return False
-    return os.path.join(os.path.dirname(os.path.abspath(path)), os.readlink(path)).startswith(("/proc/", "/dev/fd/"))
 
 
 def _inside(folder: str, key: str) -> str:

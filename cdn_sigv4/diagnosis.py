@@ -73,6 +73,11 @@ _HINTS = {
     "InvalidRange": "The object has no byte in the range asked for.",
 }
 
+# What a policy must allow: of buckets, of an upload under way, of objects.
+_BUCKET_RIGHTS = {"GET": "s3:ListBucket", "PUT": "s3:CreateBucket"}
+_UPLOAD_RIGHTS = {"GET": "s3:ListMultipartUploadParts", "DELETE": "s3:AbortMultipartUpload"}
+_RIGHTS = {"PUT": "s3:PutObject", "POST": "s3:PutObject", "DELETE": "s3:DeleteObject"}
+
 # Of a code that MinIO gives for several causes, its words tell which one it is.
 _MESSAGES = (
     ("InvalidAccessKeyId", "account is disabled", "The user is disabled in the store: enable it, or use another key."),
@@ -246,12 +251,16 @@ def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
         return None
     if request.method == "HEAD":
         return "No permission, no such thing, or a wrong secret: a HEAD's answer does not tell, a GET's does."
-    if request.method == "GET" and request.key is not None:
+    is_within = "uploadId" in request.query
+    if request.method == "GET" and request.key is not None and not is_within:
         return (
             "The access key may not read this object (s3:GetObject); or there is no such bucket or object,"
             " which a key without s3:ListBucket is not told."
         )
-    return "The access key's policy does not allow this here, or the bucket's name is wrong."
+    rights = {**_RIGHTS, **_UPLOAD_RIGHTS} if is_within else _RIGHTS if request.key is not None else _BUCKET_RIGHTS
+    also = " and, of the source, s3:GetObject" if "x-amz-copy-source" in request.headers else ""
+    needed = f"{rights.get(request.method, 'this')}{also}"
+    return f"The access key's policy does not allow {needed} here, or the bucket's name is wrong."
 
 
 def _stranger_hint(status: int, code: str | None, headers: Mapping[str, str], body: bytes) -> str | None:

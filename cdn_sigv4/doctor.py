@@ -57,7 +57,7 @@ def run(
         raise
     finally:
         examination.close()
-    return report.end()
+    return report.end(examination.cause)
 
 
 class _Bounded(Exchange):
@@ -105,6 +105,7 @@ class Examination:
         self._url = f"{self._endpoint.scheme}://{authority}"
         self._regions: list[str] = []  # learnt
         self._asking: list[User] = []
+        self.cause: Finding | None = None  # of all that is wrong, where that is known
 
     def _exchange(self, keys: Credentials | None, addressing: str) -> Exchange:
         settings = self._settings
@@ -185,7 +186,8 @@ class Examination:
                 yield user.accepted()
             else:
                 yield from user.examined(self._place, users[0] if user is not users[0] else None)
-        yield from _exchanged(users)
+        for self.cause in _exchanged(users):
+            yield self.cause
         if self._bucket is None:
             yield Finding(SKIPPED, "rights", "read, list and write", "no bucket was named", "Type: doctor BUCKET/KEY.")
             return
@@ -297,7 +299,7 @@ def _exchanged(users: list[User]) -> Iterator[Finding]:
     """A finding where each of the two may what the other one should."""
     if len(users) == 2 and users[1].can_write and not users[0].can_write:
         text = "the downloader may write, and the uploader may not"
-        yield Finding(WARNING, "keys", _COMPARED, text, "Have their keys been exchanged in the settings?")
+        yield Finding(FAILED, "keys", _COMPARED, text, "Have their keys been exchanged in the settings?")
 
 
 def _region_of(name: str) -> str | None:

@@ -83,9 +83,16 @@ def check_target(path: str) -> os.stat_result | None:
         return None
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "the target is a directory: name a file in it", path)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) or is_stream(path):
         raise OSError(errno.EINVAL, "the target is not a regular file", path)
     return found
+
+
+def is_stream(path: str) -> bool:
+    """Whether it is a link as /dev/stdout is, perhaps to a file: the new one would take its place for all processes."""
+    if not os.path.islink(path):
+        return False
+    return os.path.join(os.path.dirname(os.path.abspath(path)), os.readlink(path)).startswith(("/proc/", "/dev/fd/"))
 
 
 def _take_over(file: BinaryIO, path: str, old: os.stat_result, new: os.stat_result) -> None:
@@ -163,7 +170,8 @@ class Replacement:
     def _name_target(self, error: BaseException | None) -> None:
         # "No space left on device", or the name of a temporary file, does not say which download it was.
         if isinstance(error, OSError) and error.errno is not None:
-            name = os.path.basename(os.fsdecode(error.filename)) if error.filename is not None else PREFIX
+            # None, or a number, where it was asked of an open file.
+            name = os.path.basename(error.filename) if isinstance(error.filename, str) else PREFIX
             if name.startswith(PREFIX):
                 error.filename = self._path
 

@@ -49,8 +49,8 @@ class Report:
             text = str(finding).encode(encoding, "backslashreplace").decode(encoding)
         print(text, flush=True)  # noqa: T201
 
-    def end(self) -> int:
-        """Tell the verdict, which names the first cause; 1 where something has failed, else 0."""
+    def end(self, cause: Finding | None = None) -> int:
+        """Tell the verdict, which names `cause`, else the first that is wrong; 1 where something has failed, else 0."""
         failed, warnings, skipped = (
             [each for each in self._found if each.level == level] for level in (FAILED, WARNING, SKIPPED)
         )
@@ -58,10 +58,16 @@ class Report:
         text = ", ".join(f"{count} {what}" for count, what in counts if count) or "all is well"
         level = FAILED if failed else WARNING if warnings else OK
         advice = None
-        for first in (failed or warnings)[:1]:
-            text += f"; the first is {first.check}, {first.tried}: {first.result}"
+        for first in [cause] if cause is not None else (failed or warnings)[:1]:
+            text += (
+                f"; {'the cause' if cause is not None else 'the first'} is {first.check}, {first.tried}: {first.result}"
+            )
             advice = first.advice
-        self.tell(Finding(level, "verdict", f"{len(self._found)} checks", text, advice))
+        self.tell(
+            Finding(
+                level, "verdict", f"{len(self._found)} checks" if len(self._found) != 1 else "1 check", text, advice
+            )
+        )
         return 1 if failed else 0
 
 

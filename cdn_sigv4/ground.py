@@ -46,7 +46,10 @@ def programs() -> Finding:
         from . import ordinary, wire  # noqa: F401
     except ImportError as error:
         text = f"Python {platform.python_version()}: {error}"
-        return Finding(FAILED, "programs", "versions", text, "Install what is missing: pip install requests")
+        advice = "Look where they come from: PYTHONPATH, another Python, another environment?"
+        if "No module named" in text:
+            advice = "Install what is missing: pip install requests"
+        return Finding(FAILED, "programs", "versions", text, advice)
     own = getattr(sys.modules[__package__], "__version__", "")
     versions = [f"{name} {sys.modules[name].__version__}" for name in ("requests", "urllib3")]
     texts = [f"{__package__} {own}", f"Python {platform.python_version()}", *versions, ssl.OPENSSL_VERSION]

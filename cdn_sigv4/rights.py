@@ -138,7 +138,7 @@ class User:
             advice = "It need not: take s3:GetObject away, unless it is to look what came of conditional writes."
             return self._finding(WARNING, tried, text, advice)
         if text != "may":
-            return self._finding(WARNING, tried, text, "Check the object's key, or upload it.")
+            return self._finding(FAILED, tried, text, "Check the object's key, or upload it.")
         return self._finding(OK, tried, text)
 
     def _listing(self, place: Place) -> Finding:
@@ -205,10 +205,11 @@ class User:
         try:
             self.exchange.ask(request, lambda _, text: multipart.parse_parts(text, None))
         except FAILURES as error:
-            advice = "resume=True sends all again, as long as that stays so."
+            advice = "An upload that was stopped is sent anew (--resume), as long as that stays so."
             if not _is_denied(error):
                 return self._finding(WARNING, tried, self._trouble(tried, error).result, advice)
-            advice = f"resume=True sends all again: allow {self._who} s3:ListMultipartUploadParts on {place.bucket}/*."
+            right = f"allow {self._who} s3:ListMultipartUploadParts on {place.bucket}/*."
+            advice = f"An upload that was stopped is sent anew (--resume): {right}"
             return self._finding(WARNING, tried, "may not", advice)
         return self._finding(OK, tried, "may")
 

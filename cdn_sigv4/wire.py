@@ -24,7 +24,9 @@ try:
     import urllib3
 
     if tuple(map(int, urllib3.__version__.split(".")[:2])) < (1, 26):  # type: ignore[attr-defined]
-        raise ImportError(f"urllib3 {urllib3.__version__} is too old")  # type: ignore[attr-defined]  # noqa: TRY301
+        raise ImportError(  # noqa: TRY301
+            f"urllib3 {urllib3.__version__} is too old, in {os.path.dirname(urllib3.__file__)}"  # type: ignore[attr-defined]
+        )
 except ImportError as error:  # also of 1.26.0 to 1.26.4, on Python 3.12 and later
     raise ImportError(f"{error}; type: pip install 'requests>=2.25' 'urllib3>=1.26.5'") from None
 

@@ -209,6 +209,14 @@ def test_wrong_use_below_a_prefix(shell, loopback, store):
     assert loopback.requests == []
 
 
+def test_a_file_in_the_place_of_a_folder(shell, loopback, folder):
+    """All that is below a prefix does not fit into a file: told once, and nothing is asked."""
+    (folder / "here").write_bytes(b"")
+    ran = shell("get", "-r", f"{BUCKET}/x", "here")
+    assert (ran.code, ran.error) == (2, "cdn-sigv4: here is no folder: -r fetches into one")
+    assert loopback.requests == []
+
+
 # -- what is below a prefix
 
 

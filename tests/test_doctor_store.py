@@ -123,7 +123,7 @@ def test_parts_that_are_not_listed(look):
     """An uploader that may not list parts cannot go on with an upload."""
     found = look(Policed({WRITE_KEY: ("create", "abort", "PUT")}))
     assert found.levels == "warning uploader"
-    assert "resume=True" in found.of("uploader", "parts")["advice"]
+    assert "--resume" in found.of("uploader", "parts")["advice"]
     assert "s3:ListMultipartUploadParts" in found.of("uploader", "parts")["advice"]
 
 
@@ -133,7 +133,10 @@ def test_parts_that_are_listed_in_another_form(look):
     policed.instead["list"] = always(Answer(200, body=b"<ListPartsResponse/>"))
     found = look(policed)
     assert found.levels == "warning uploader"
-    assert found.of("uploader", "parts")["advice"] == "resume=True sends all again, as long as that stays so."
+    assert (
+        found.of("uploader", "parts")["advice"]
+        == "An upload that was stopped is sent anew (--resume), as long as that stays so."
+    )
 
 
 @pytest.mark.parametrize("fails", ["may not", "500"])
@@ -376,7 +379,7 @@ def test_letters_that_the_output_lacks(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     with serving(Policed()) as server:
-        assert doctor.run(settings(server.endpoint), BUCKET, "\u00fc") == 0
+        assert doctor.run(settings(server.endpoint), BUCKET, "\u00fc") == 1
     assert b"read bucket/\\xfc: may" in raw.getvalue()
 
 

@@ -64,6 +64,18 @@ def test_what_is_no_file_is_never_replaced(make, number, tmp_path):
     assert list(content(tmp_path)) == ["target"]
 
 
+def test_a_link_to_what_a_process_has_open(tmp_path):
+    """/dev/stdout may lead to a file, and is none: replaced, it would be gone for the whole system."""
+    target = tmp_path / "stdout"
+    with (tmp_path / "log").open("wb") as log:
+        target.symlink_to(f"/proc/self/fd/{log.fileno()}")
+        with pytest.raises(OSError, match="not a regular file"):
+            check_target(str(target))
+    target.unlink()
+    target.symlink_to("log")
+    assert check_target(str(target)) is not None
+
+
 def test_a_missing_folder_is_refused_at_once(tmp_path):
     """Before anything is sent it is known that there is nowhere to save into."""
     with pytest.raises(FileNotFoundError, match="folder to save into does not exist") as caught:
@@ -331,7 +343,9 @@ def test_a_name_that_is_no_files(path):
 
 
 @pytest.mark.parametrize(
-    "failure", [OSError(28, "No space left on device"), None], ids=["full disk", "no right to write"]
+    "failure",
+    [OSError(28, "No space left on device"), PermissionError(1, "Operation not permitted", 7), None],
+    ids=["full disk", "asked of an open file", "no right to write"],
 )
 def test_the_error_names_the_target(failure, tmp_path, monkeypatch):
     """A full disk's error names the file that was to be saved; so does one that would name the temporary file."""
