@@ -166,8 +166,9 @@ class CDNManager:
     ) -> bool:
         """Save the object under its own name below the current directory, or as the file `to`; True once it is there.
 
-        A `/` in the name makes folders. The name never leaves the current directory: `..`, absolute paths, drive
-        letters and symbolic links on the way are refused. The file appears whole or not at all.
+        A `/` in the name makes folders, and so does one in `to` (that a disk is not mounted shows by nothing). The name
+        never leaves the current directory: `..`, absolute paths, drive letters and symbolic links on the way are
+        refused. The file appears whole or not at all.
         `if_changed`: nothing is fetched where it is the object already, as its bytes show. `progress`: as in `upload`.
         See `S3Client.download_file`.
         """

@@ -8,8 +8,8 @@ Wished for were 48 KiB and 200 KiB. Without a docstring or a comment the same co
 small by a program (short names, no annotations) 73 KiB and 156 KiB; and even that in one single file is a wheel of
 52 KiB. So that wheel would cost features as well as every word that `help` and a reader of the source can find.
 The budgets are what was reached with all of it, rounded up a little; whoever needs more raises them here, and says
-why. Raised since: from 130 and 345 KiB by the command line (21 and 57 KiB), `doctor` (17 and 49) and credentials that
-change (3 and 9), of which `import cdn_sigv4` reads 5 KiB: who may not install anything else needs them in here.
+why. Raised since: from 130 and 345 KiB by the command line (21 and 60 KiB), `doctor` (19 and 56) and credentials that
+change (4 and 12), of which `import cdn_sigv4` reads 5 KiB: who may not install anything else needs them in here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .environment import ROOT
 
 PACKAGE = ROOT / "cdn_sigv4"
 KIB = 1024
-WHEEL = 176 * KIB
-INSTALLED = 470 * KIB  # without byte code; with the metadata that the wheel brings
+WHEEL = 182 * KIB
+INSTALLED = 488 * KIB  # without byte code; with the metadata that the wheel brings
 METADATA = 9 * KIB  # of INSTALLED: METADATA, RECORD, WHEEL, entry_points.txt and LICENSE
 SECONDS = 180.0  # for the wheel
 
