@@ -33,23 +33,30 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     """Run one command; its exit code. `argv`: the words behind the program's name, else those of this process."""
     report = Report(prog.rpartition(" ")[2])
     before: dict[int, Any] = {}
+    is_said = True
     _handle(before, _ENDS, _raise_it)
     try:
         code = _told(list(sys.argv[1:] if argv is None else argv), prog, report)
     except KeyboardInterrupt as interrupt:
         _handle(before, ("SIGINT", *_ENDS), None)  # it ends anyway
         code = 128 + (interrupt.args[0] if isinstance(interrupt, _Signalled) else _SIGINT)
-        _say_last(report, code)
-        if argv is None:  # nothing of this process is left to be interrupted
-            before.clear()
+        is_said = _say_last(report)
+        if argv is None:
+            if not is_said:
+                os._exit(code)  # Python's own end would wait for stdout
+            before.clear()  # nothing of this process is left to be interrupted
     finally:
-        report.close()  # what a thread that hangs would still say
+        if is_said:
+            report.close()  # what a thread that hangs would still say
         _give_back(before)
     return code
 
 
-def _say_last(report: Report, code: int) -> None:
-    """Say that it was interrupted, in a thread: nobody may be reading, and a thread that writes has the report then."""
+def _say_last(report: Report) -> bool:
+    """Say that it was interrupted, in a thread: nobody may be reading, and a thread that writes has the report then.
+
+    Whether that was taken in time.
+    """
     from threading import Thread
 
     def say() -> None:
@@ -63,8 +70,7 @@ def _say_last(report: Report, code: int) -> None:
     last = Thread(target=say, daemon=True)
     last.start()
     last.join(_LAST)
-    if last.is_alive():
-        os._exit(code)  # Python's own end would wait for stdout
+    return not last.is_alive()
 
 
 def _told(words: list[str], prog: str, report: Report) -> int:

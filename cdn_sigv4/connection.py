@@ -69,6 +69,7 @@ class Sending:
 
     head_sent: bool | None = False  # None: not known, where another one's adapter sends it
     cut_short = False  # the body was not sent to its end: the answer came first, or the connection broke
+    is_answered = False  # the answer's head has come
 
 
 class WholeHead(HTTPResponse):

@@ -83,7 +83,11 @@ _MESSAGES = (
     ("InvalidAccessKeyId", "account is disabled", "The user is disabled in the store: enable it, or use another key."),
     ("InvalidArgument", "API port", "That is MinIO's console: give the S3 port (9000 by default) as the endpoint's."),
     ("InternalError", "no space left on device", _FULL),
-    ("InvalidRequest", "Server Side Encryption", "The object is encrypted (SSE-C): whoever stored it has the key."),
+    (
+        "InvalidRequest",
+        "was stored using a form of Server Side Encryption",
+        "The object is encrypted (SSE-C): whoever stored it has the key.",
+    ),
 )
 
 # Where the answer names no code: a HEAD's, or one of a proxy on the way.
@@ -157,10 +161,14 @@ def diagnose(
     return error
 
 
+# What may stand between a name and its value: `=`, `": "`, `=&quot;`, `>`; of `%3D` the rest is taken for the value's.
+_BETWEEN = r"(?:\W|&(?:quot|gt|#34);){1,12}"
+
+
 def unsigned(text: str) -> str:
     """Without the signature or session token that a server, or a proxy, repeats: they are good for minutes."""
-    text = re.sub(r"(?i)(signature)\W{1,4}(?:3D)?[0-9a-f]{8,}", r"\1 …", text)
-    return re.sub(r"(?i)(security-token)\W{0,2}[=:](?:3D)?\W{0,2}[\w%+/=.-]{8,}", r"\1 …", text)
+    text = re.sub(rf"(?i)(signature){_BETWEEN}[0-9a-f]{{32,}}", r"\1 …", text)
+    return re.sub(rf"(?i)(security-token){_BETWEEN}[\w%+/=.-]{{8,}}", r"\1 …", text)
 
 
 def _read_error(body: bytes) -> dict[str, str]:
@@ -253,21 +261,23 @@ def _denied_hint(status: int, code: str | None, request: Request) -> str | None:
         return "No permission, no such thing, or a wrong secret: a HEAD's answer does not tell, a GET's does."
     is_within = "uploadId" in request.query
     if request.method == "GET" and request.key is not None and not is_within:
+        right = "s3:GetObjectVersion" if "versionId" in request.query else "s3:GetObject"
         return (
-            "The access key may not read this object (s3:GetObject); or there is no such bucket or object,"
+            f"The access key may not read this object ({right}); or there is no such bucket or object,"
             " which a key without s3:ListBucket is not told."
         )
     rights = {**_RIGHTS, **_UPLOAD_RIGHTS} if is_within else _RIGHTS if request.key is not None else _BUCKET_RIGHTS
     also = " and, of the source, s3:GetObject" if "x-amz-copy-source" in request.headers else ""
-    needed = f"{rights.get(request.method, 'this')}{also}"
+    version = "Version" if "versionId" in request.query else ""
+    needed = f"{rights.get(request.method, 'this')}{version}{also}"
     return f"The access key's policy does not allow {needed} here, or the bucket's name is wrong."
 
 
 def _stranger_hint(status: int, code: str | None, headers: Mapping[str, str], body: bytes) -> str | None:
     text = body[:1000].lower()
-    if b"http request to an https server" in text:
+    if b"http request to an https server" in text or b"plain http request was sent to https port" in text:
         return "The server speaks TLS: begin the endpoint with https://."
-    if status in (407, 413, 502, 504, 511):  # they speak for themselves, with a page as without one
+    if status in (407, 413, 429, 500, 502, 504, 511):  # they speak for themselves, with a page as without one
         return None
     if b"<html" in text and status == 503:
         return "A proxy before the store has answered: is the store running?"

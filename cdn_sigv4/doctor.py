@@ -186,8 +186,9 @@ class Examination:
                 yield user.accepted()
             else:
                 yield from user.examined(self._place, users[0] if user is not users[0] else None)
-        for self.cause in _exchanged(users):
-            yield self.cause
+        for finding in _exchanged(users):
+            self.cause = finding if finding.level == FAILED else None
+            yield finding
         if self._bucket is None:
             yield Finding(SKIPPED, "rights", "read, list and write", "no bucket was named", "Type: doctor BUCKET/KEY.")
             return
@@ -297,9 +298,10 @@ class Examination:
 
 def _exchanged(users: list[User]) -> Iterator[Finding]:
     """A finding where each of the two may what the other one should."""
-    if len(users) == 2 and users[1].can_write and not users[0].can_write:
+    if len(users) == 2 and users[1].can_write and users[0].may_not_write:
         text = "the downloader may write, and the uploader may not"
-        yield Finding(FAILED, "keys", _COMPARED, text, "Have their keys been exchanged in the settings?")
+        level = FAILED if users[0].can_read else WARNING
+        yield Finding(level, "keys", _COMPARED, text, "Have their keys been exchanged in the settings?")
 
 
 def _region_of(name: str) -> str | None:

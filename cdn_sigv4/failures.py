@@ -6,6 +6,7 @@ prepared request with its signature.
 
 from __future__ import annotations
 
+import errno
 from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from socket import EAI_AGAIN, gaierror
 from socket import timeout as SocketTimeout  # noqa: N812 - an alias of TimeoutError only from Python 3.10 on
@@ -129,6 +130,9 @@ _PROXY_HINT = "It wants a user's credentials, in the proxy's URL before the host
 _NAME_HINT = "The certificate is for other names: give one of those as the endpoint, or have it issued for this one."
 _BUCKET_HINT = "The bucket is part of that name: check both, or leave it out by addressing='path'."
 _TLS_HINT = "If that lasts: is the port right? One that speaks TLS does this; then begin the endpoint with https://."
+# No way to it, or none that is allowed; else this machine lacks something, such as free file descriptors.
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES, errno.EPERM)
+_NO_SOCKET_HINT = "It is this machine that makes no connection: the message says why."
 _PEM_HINT = "A file given as verify=, or named in REQUESTS_CA_BUNDLE, must hold PEM."
 _NO_PEM = "no certificate or crl found"  # OpenSSL's words, of a file; the same class as for a handshake
 WRONG_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -156,15 +160,20 @@ def _is_sent(sending: Sending, body: Body | None, causes: list[BaseException]) -
     return sending.head_sent and not sending.cut_short and (body is None or body.remaining == 0)
 
 
-def _closer_hint(name: str, causes: list[BaseException], request: Request, signed: SignedRequest) -> str | None:
+def _closer_hint(
+    name: str, causes: list[BaseException], request: Request, signed: SignedRequest, sending: Sending
+) -> str | None:
     """What to do, where more is known than what kind of failure it is."""
     if any(getattr(cause, "verify_code", 0) in WRONG_NAME or "doesn't match" in str(cause) for cause in causes):
         return _NAME_HINT  # the words are urllib3 1.26's, which compares the names itself
     if any(_NO_PEM in str(cause) for cause in causes):
         return _PEM_HINT
-    if name == "unknown host" and signed.authority.startswith(f"{request.bucket}."):
+    is_in_host = signed.authority.startswith(f"{request.bucket}.") and f"/{request.bucket}" not in signed.target
+    if name == "unknown host" and is_in_host:
         return _BUCKET_HINT
-    if signed.scheme != "http" or name != "closed":
+    if name == "unreachable" and not any(getattr(each, "errno", None) in _NO_WAY for each in causes):
+        return _NO_SOCKET_HINT
+    if signed.scheme != "http" or name != "closed" or sending.is_answered or sending.cut_short:
         return None
     is_silent = any(isinstance(each, ConnectionResetError) or getattr(each, "partial", None) == b"" for each in causes)
     return _TLS_HINT if is_silent else None
@@ -191,7 +200,7 @@ def transport_error(
         name, hint = "proxy refuses", _PROXY_HINT
     if name == "tls" and sending.head_sent:  # agreed on long ago: damage on the way looks like this
         name = "closed"
-    hint = _closer_hint(name, causes, request, signed) or hint
+    hint = _closer_hint(name, causes, request, signed, sending) or hint
     innermost = (str(causes[-1]) or type(causes[-1]).__name__).partition(" (_ssl.c:")[0]
     text = text.format(authority=signed.authority, connect=timeout[0], stall=timeout[1], text=innermost, proxy=proxy)
     trouble = None

@@ -90,9 +90,10 @@ def check_target(path: str) -> os.stat_result | None:
 
 def is_stream(path: str) -> bool:
     """Whether it is a link as /dev/stdout is, perhaps to a file: the new one would take its place for all processes."""
-    if not os.path.islink(path):
-        return False
-    return os.path.join(os.path.dirname(os.path.abspath(path)), os.readlink(path)).startswith(("/proc/", "/dev/fd/"))
+    places = [os.path.abspath(path)]
+    if os.path.islink(path):
+        places.append(os.path.join(os.path.dirname(places[0]), os.readlink(path)))
+    return any(place.startswith(("/proc/", "/dev/fd/")) for place in places)
 
 
 def _take_over(file: BinaryIO, path: str, old: os.stat_result, new: os.stat_result) -> None:

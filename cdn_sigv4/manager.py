@@ -66,7 +66,7 @@ class CDNCredentials:
     def from_file(cls, path: AnyPath) -> CDNCredentials:
         """From a `cdn.yaml` with the names and values above; YAML where PyYAML is installed, JSON always.
 
-        ValueError where it cannot be read, holds anything else, or lacks something; none of its lines is shown.
+        ValueError where it cannot be read, holds anything else, or lacks something; none of its values is shown.
         """
         from .settings import MUST, read
 

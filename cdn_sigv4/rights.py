@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from .exchange import Exchange
 
-_LONGEST_KEY = 20  # letters: AWS's and MinIO's; a secret has 40
 MOST = 2  # see `insight`
 CHECKSUMS = ("crc32", "sha256")
 _DROPPED = "MinIO drops it after 24 hours, AWS when a lifecycle rule says so."
@@ -63,7 +62,7 @@ class User:
         self.exchange = connect(None)
         self.operations = Operations(self.exchange, checksum, etag_is_md5=etag_is_md5)
         self.error: Exception | None = None
-        self.can_write = False
+        self.can_write = self.may_not_write = False  # neither, as long as that is not known
         self.leaves = False  # an upload that nobody here may abort
         self.untold: Finding | None = None  # what is to be told of an upload if Ctrl-C comes now
         self._is_minio = is_minio
@@ -82,6 +81,11 @@ class User:
     def is_accepted(self) -> bool:
         """Whether that request was taken for this user's, whatever came of it."""
         return insight(self.error) > 0
+
+    @property
+    def can_read(self) -> bool:
+        """Whether that request was answered with a byte, or with that there is none."""
+        return self.is_accepted and not _is_denied(self.error)
 
     def examined(self, place: Place, helper: User | None) -> Iterator[Finding]:
         """All that can be found out about this user. `helper` may abort what this one may begin and not abort."""
@@ -110,15 +114,14 @@ class User:
         return self._finding(FAILED, tried, text, advice or "Try again; the server's log may say more.")
 
     def accepted(self) -> Finding:
-        """Whether the store knows the key, and takes the secret for its own."""
+        """Whether the store knows the key, and takes the secret for its own. One that it does not may be a secret."""
         tried = "ask without a key" if self.access_key is None else f"sign with the key {self.access_key}"
         if self.error is not None and not self.is_accepted:
-            is_unknown = isinstance(self.error, ResponseError) and self.error.code == "InvalidAccessKeyId"
-            key = self.access_key or ""
-            if is_unknown and len(key) > _LONGEST_KEY:  # it may be the secret
-                tried = f"sign with the key {key[:4]}… of {len(key)} letters"
+            code = getattr(self.error, "code", None)
+            if self.access_key is not None and code != "SignatureDoesNotMatch":  # by which the store knows it
+                tried = f"sign with the key {self.access_key[:2]}…, of {len(self.access_key)} letters"
             trouble = self._trouble(tried, self.error)
-            if is_unknown:
+            if code == "InvalidAccessKeyId":
                 trouble.advice = f"{trouble.advice} Or have the access key and its secret changed places?"
             return trouble
         return self._finding(OK, tried, "answered" if self.access_key is None else "key and secret are accepted")
@@ -156,7 +159,8 @@ class User:
         try:
             _, upload_id = self._begun(place, None)
         except FAILURES as error:
-            if not _is_denied(error):
+            self.may_not_write = _is_denied(error)
+            if not self.may_not_write:
                 trouble = self._trouble(tried, error)
                 if not isinstance(error, ResponseError):  # its id was in the answer that did not come
                     trouble.advice = f"{trouble.advice} An upload of {place.probe} may be left. {_DROPPED}"

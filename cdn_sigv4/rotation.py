@@ -27,6 +27,10 @@ _OUTDATED = frozenset(["ExpiredToken", "TokenRefreshRequired", "InvalidAccessKey
 PAUSE = 10.0  # seconds between two questions, where those that came have expired already, or none came
 
 
+class _OwnClientError(CredentialsError):
+    """That function has asked the client that waits for it."""
+
+
 class Rotation:
     """The credentials of `give`, the caller's function, at a moment of `clock` (seconds since 1970, the server's).
 
@@ -109,6 +113,8 @@ class Rotation:
         self._asking = get_ident()
         try:
             given = self._give()
+        except _OwnClientError as error:
+            raise _OwnClientError(error.message) from None
         except Exception as error:
             # Its words are not repeated: they may hold a URL with a token.
             raise self._failed(f"raised {type(error).__name__}") from error
@@ -132,7 +138,7 @@ class Rotation:
     def _check_outside(self) -> None:
         """CredentialsError for the caller's function, where it would wait for its own end."""
         if self._asking == get_ident():
-            raise CredentialsError(
+            raise _OwnClientError(
                 "the function that gives credentials needs a client of its own: this one waits for it"
             )
 

@@ -34,16 +34,20 @@ def round_trip(uploader: User, downloader: User, bucket: str, key: str) -> Itera
         yield Finding(FAILED, "round trip", tried, f"{obstacle}: nothing was written", advice)
         return
     data, begun = os.urandom(SIZE), perf_counter()
+    look = f"{place} may be there all the same: look, and delete it with a key that may."
+    uploader.untold = Finding(WARNING, "round trip", tried, "interrupted", look)
     try:
         uploader.operations.put_object(bucket, key, data, if_none_match="*")
     except PreconditionFailed:
+        uploader.untold = None
         text = f"{_TAKEN}: nothing was written"
         yield Finding(FAILED, "round trip", tried, text, _OTHER)
         return
     except FAILURES as error:
+        uploader.untold = None
         advice = None
         if not isinstance(error, ResponseError):
-            advice = f"{place} may be there all the same: look, and delete it with a key that may."
+            advice = look
         elif error.status == 501:
             advice = "The store knows no conditional writes: if_none_match= cannot be used here."
         yield Finding(FAILED, "round trip", tried, str(error), advice)
@@ -53,6 +57,7 @@ def round_trip(uploader: User, downloader: User, bucket: str, key: str) -> Itera
     yield _guarded(uploader, bucket, key, data)
     advice = "Delete it with a key that may: neither the uploader nor the downloader should."
     yield Finding(OK, "round trip", "what is left", f"{place}, {SIZE >> 20} MiB of random bytes", advice)
+    uploader.untold = None
 
 
 def _what_is_there(downloader: User, bucket: str, key: str) -> str | None:

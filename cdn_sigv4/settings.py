@@ -8,7 +8,6 @@ another name of `CDN_HOST`. Whoever only reads, or only writes, gives one pair o
 from __future__ import annotations
 
 import os
-from re import fullmatch
 
 from .client import S3Client
 from .credentials import Credentials
@@ -24,6 +23,18 @@ UPLOADER, DOWNLOADER = "uploader", "downloader"
 _KEYS = tuple(f"{user}_access_{half}" for user in (DOWNLOADER, UPLOADER) for half in ("key", "secret"))
 MUST = ("host", *_KEYS)  # of CDNCredentials
 NAMES = (*MUST, "region")
+_WORDS = (
+    "access",
+    "bucket",
+    "endpoint",
+    "host",
+    "key",
+    "load",
+    "region",
+    "secret",
+    "url",
+    "user",
+)  # of settings' names
 MOST = 1 << 20  # bytes of a file with settings; more is another file
 
 
@@ -142,13 +153,16 @@ def read(path: str | os.PathLike[str]) -> dict[str, str]:
         raise UsageError(f"{path}: must hold names and values: {', '.join(NAMES)}")
     for name, value in settings.items():
         if name not in NAMES:
-            if isinstance(name, str) and fullmatch("[A-Za-z_]{1,26}", name):
-                raise UsageError(f"{path}: {name!r} is none of the names known here: {', '.join(NAMES)}")
-            # Not shown: it may be NAME:SECRET without the blank, or a secret in the place of its name.
-            raise UsageError(f"{path}: a name in it is none of those known here: {', '.join(NAMES)}")
+            # Not shown: NAME:SECRET without the blank, or a secret in the place of its name.
+            shown = repr(name) if isinstance(name, str) and _is_a_name(name) else "a name in it"
+            raise UsageError(f"{path}: {shown} is none of those known here: {', '.join(NAMES)}")
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{path}: {name} must be text, not {type(value).__name__}: put it in quotes")
     return {name: value for name, value in settings.items() if value}
+
+
+def _is_a_name(text: str) -> bool:
+    return text.replace("_", "").isalpha() and len(text) < 27 and any(word in text.lower() for word in _WORDS)
 
 
 def _parsed(path: str, text: str) -> object:

@@ -161,6 +161,7 @@ class Wire:
                 pass  # a stand-in need not have read it
             is_unsent = sending.cut_short or (body is not None and body.remaining)
             if answer.status >= (300 if is_unsent else 200):
+                sending.is_answered = True
                 return answer
             # What comes next on this connection belongs to this request: it must not answer another one.
             answer.close()

@@ -25,13 +25,13 @@ def main(bucket: str, base: str, result: str) -> None:
     except ValueError as error:  # of the settings, without a secret
         sys.exit(str(error))
     try:
-        with manager, ProgressBar(result) as progress:  # needs tqdm: the extra `progress`
+        with manager:
             manager.downloader.download_file(bucket, base, base, if_changed=True)
             train(Path(base), Path(result))
-            manager.uploader.upload_file(bucket, result, result, resume=True, progress=progress)
+            with ProgressBar(result) as progress:  # needs tqdm: the extra `progress`
+                manager.uploader.upload_file(bucket, result, result, resume=True, progress=progress)
     except (CDNError, OSError) as error:  # OSError: the disk is full, or may not be written
-        log.error("%s", error)
-        sys.exit(1)
+        sys.exit(f"training failed: {error}")
 
 
 if __name__ == "__main__":

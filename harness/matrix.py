@@ -23,7 +23,7 @@ from typing import Iterable, Mapping, NamedTuple
 
 from .environment import LOWEST_PYTHON, ROOT, STAMP, SetupError, fingerprint, install, make_venv, read_stamp
 from .processes import signals_as_interrupt
-from .suite import halves, show, stop
+from .suite import parts, show, stop
 
 ENVIRONMENTS = ROOT / ".venvs"
 # What is forced into a cell of that name. The lowest are those of pyproject.toml and of the README, with the other
@@ -180,10 +180,10 @@ def versions_in(cell: Cell) -> dict[str, str]:
 
 
 def jobs(arguments: list[str]) -> list[list[str]]:
-    """Arguments for pytest: those for each half of the suite; or the given ones, as they are."""
+    """Arguments for pytest: those for each part of the suite; or the given ones, as they are."""
     if arguments:
         return [[*arguments, *(f"--ignore-glob=tests/{name}*" for name in LEFT_OUT)]]
-    return [[file for file in half if not Path(file).name.startswith(tuple(LEFT_OUT))] for half in halves()]
+    return [[file for file in part if not Path(file).name.startswith(tuple(LEFT_OUT))] for part in parts()]
 
 
 def run_cell(cell: Cell, arguments: list[str]) -> Outcome:

@@ -1,7 +1,7 @@
 """Runs pytest with branch coverage and prints what is not covered. The exit code is pytest's, the worse of two.
 
-The whole suite runs in two processes side by side, each with a server of its own: one has the tests whose names come
-first in the alphabet, which takes about as long as the others. With arguments pytest runs once, in this process.
+The whole suite runs in three processes side by side, each with a server of its own and a part of the alphabet; some
+tests wait, so that two processors are busy with three. With arguments pytest runs once, in this process.
 
 Whether the coverage suffices is a question of its own (`coverage report`, asked by .ci/run): a part of the suite, or
 the suite without a MinIO, must not be red for it.
@@ -22,7 +22,7 @@ import pytest
 from .environment import ROOT
 from .processes import STOP_SECONDS, signals_as_interrupt
 
-MIDDLE = "test_l"  # the first name of the second half
+FIRSTS = ("test_fi", "test_mo")  # where a part begins, behind the first one
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     measured = coverage.Coverage()
     measured.erase()
     with signals_as_interrupt():
-        code = run(arguments) if arguments else run_halves()
+        code = run(arguments) if arguments else run_parts()
     try:
         measured.combine()
         measured.save()
@@ -53,30 +53,35 @@ def run(arguments: list[str]) -> int:
         measured.save()
 
 
-def halves() -> tuple[list[str], list[str]]:
-    """The files of tests, from the root on, in two parts that take about as long."""
+def parts() -> list[list[str]]:
+    """The files of tests, from the root on, in parts that take about as long."""
     files = sorted(str(path.relative_to(ROOT)) for path in Path(ROOT, "tests").glob("test_*.py"))
-    first = [file for file in files if Path(file).name < MIDDLE]
-    return first, files[len(first) :]
+    borders = [*(sum(Path(file).name < first for file in files) for first in FIRSTS), len(files)]
+    return [files[start:end] for start, end in zip([0, *borders], borders)]
 
 
-def run_halves() -> int:
-    """Run the first half in this process and the second beside it, whose output comes when the first is done."""
-    first, second = halves()
-    with tempfile.TemporaryFile() as output:
-        command = [sys.executable, "-m", "harness.suite", *second]
-        other = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            code = run(first)
-            other.wait()
-        finally:
-            stop(other)
+def run_parts() -> int:
+    """Run the first part in this process and the others beside it, whose output comes when it is done."""
+    first, *others = parts()
+    codes, running = [], []
+    try:
+        for files in others:
+            output = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+            command = [sys.executable, "-m", "harness.suite", *files]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            running.append((process, output))
+        codes.append(run(first))
+        codes += [process.wait() for process, _ in running]
+    finally:
+        for process, output in running:
+            stop(process)
             show(output)
-    return max(code, other.returncode)
+            output.close()
+    return max(codes, key=abs)
 
 
 def stop(other: subprocess.Popen[bytes]) -> None:
-    """End the other half, which puts its server away."""
+    """End another part, which puts its server away."""
     if other.poll() is None:
         other.terminate()
         try:
@@ -87,9 +92,9 @@ def stop(other: subprocess.Popen[bytes]) -> None:
 
 
 def show(output: IO[bytes]) -> None:
-    """Print what the other half has said."""
+    """Print what another part has said."""
     output.seek(0)
-    print("\nthe second half:", flush=True)
+    print("\nanother part:", flush=True)
     sys.stdout.write(output.read().decode("utf-8", "replace"))
     sys.stdout.flush()
 

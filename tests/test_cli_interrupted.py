@@ -244,13 +244,35 @@ def test_an_interrupted_batch_says_nothing_itself(hung_report):
     assert hung_report.at_close is not None
 
 
-def test_last_words_are_not_waited_for(hung_report, monkeypatch):
-    """The last words have a second; then the process ends without them, with the exit code that it should have."""
+@pytest.mark.parametrize("argv", [None, ["ls", BUCKET]], ids=["the process's own words", "a caller's"])
+def test_last_words_are_not_waited_for(hung_report, monkeypatch, argv):
+    """They have a second; then the process ends without them, with its exit code; a program that called goes on."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    def ended(code):
+        codes.append(code)
+        raise SystemExit(code)
+
     codes = []
     monkeypatch.setattr(cli, "_LAST", 0.01)
-    monkeypatch.setattr(os, "_exit", codes.append)
-    cli._say_last(hung_report, 130)
-    assert codes == [130]
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr(cli, "Report", lambda name: hung_report)
+    monkeypatch.setattr(cli, "_told", interrupted)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with within(SOON):
+            if argv is None:
+                with pytest.raises(SystemExit):
+                    cli.main(argv)
+            else:
+                assert cli.main(argv) == 130
+                assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert codes == ([130] if argv is None else [])
 
 
 def test_again_and_again(shell, loopback, store, folder):

@@ -5,6 +5,8 @@ shown (11, 35), a Host header that a proxy has changed (12), bodies that are HTM
 wrong region, a console or a TLS port in the place of the store.
 """
 
+import errno
+import os
 from email.utils import formatdate
 from http.client import IncompleteRead, RemoteDisconnected
 from socket import EAI_NONAME, gaierror
@@ -129,7 +131,11 @@ SIGNED = "0123456789abcdef" * 4
         (f'{{"signature": "{SIGNED}"}}', '{"signature …"}'),
         ("x-amz-security-token: FwoGZXIvYXdzE/+==, host: h", "x-amz-security-token …, host: h"),
         ("/b/k?X-Amz-Security-Token=FwoGZXIvYXdzE%2F&x=1", "/b/k?X-Amz-Security-Token …&x=1"),
+        (f"x-amz-security-token%253D{SIGNED}", "x-amz-security-token …"),
+        (f"sent <X-Amz-Security-Token>{SIGNED}<", "sent <X-Amz-Security-Token …<"),
+        (f"Signature=&quot;{SIGNED}&quot;", "Signature …&quot;"),
         ("The signature calculated does not match the signature provided", None),
+        ("models/signature/20260131.bin is 12345678901234567890 bytes", None),
         ("The security-token is wrong: renew it", None),
     ],
 )
@@ -372,6 +378,16 @@ def test_signature_hint(endpoint, seen, hint):
             id="abort",
         ),
         pytest.param(Request("PUT", "models"), 403, "AccessDenied", "allow s3:CreateBucket here", id="new bucket"),
+        pytest.param(
+            Request("GET", "models", "k", {"versionId": "1"}), 403, None, "(s3:GetObjectVersion)", id="GET of a version"
+        ),
+        pytest.param(
+            Request("DELETE", "models", "k", {"versionId": "1"}),
+            403,
+            "AccessDenied",
+            "allow s3:DeleteObjectVersion here",
+            id="DELETE of a version",
+        ),
         pytest.param(Request("DELETE", "models", "k"), 403, "AccessDenied", "allow s3:DeleteObject here", id="DELETE"),
         pytest.param(Request("GET", "models"), 403, "AccessDenied", "allow s3:ListBucket here", id="list"),
         pytest.param(Request("HEAD", "models"), 403, None, "a GET's does", id="HEAD of a bucket"),
@@ -393,7 +409,7 @@ HTML = b"<!DOCTYPE html>\n<HTML><head><title>MinIO Console</title></head></HTML>
     [
         pytest.param(400, GO, "begin the endpoint with https://", id="Go's TLS port"),
         pytest.param(
-            400, b"<html>The plain HTTP request was sent to HTTPS port</html>", "web page", id="nginx's TLS port"
+            400, b"<html>The plain HTTP request was sent to HTTPS port</html>", "https://", id="nginx's TLS port"
         ),
         pytest.param(200, HTML, "MinIO: 9000", id="console"),
         pytest.param(404, HTML, "is the endpoint the S3 port", id="console 404"),
@@ -406,6 +422,8 @@ HTML = b"<!DOCTYPE html>\n<HTML><head><title>MinIO Console</title></head></HTML>
         pytest.param(401, b'{"message": "No API key"}', "no answer of S3's", id="an API's gateway"),
         pytest.param(403, b"Forbidden", "no answer of S3's", id="a gateway that forbids"),
         pytest.param(404, b"404 page not found\n", "no answer of S3's", id="Go's server"),
+        pytest.param(429, HTML, "busy", id="429 of a gateway"),
+        pytest.param(500, HTML, "its log", id="500 of a server that shows a page"),
         pytest.param(403, HTML, "web page", id="403 of a firewall: no policy of S3's has anything to do with it"),
     ],
 )
@@ -452,13 +470,14 @@ def test_a_store_with_headers_of_its_own_is_no_stranger(status):
         (400, "InvalidArgument", "S3 API Requests must be made to API port.", "MinIO's console"),
         (500, "InternalError", "We encountered an internal error: cause(no space left on device)", "disk is full"),
         (400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The", "SSE-C"),
+        (400, "InvalidRequest", "Requests specifying Server Side Encryption with Customer provided keys must", None),
     ],
 )
 def test_hint_by_message(status, code, message, words):
     """MinIO has one code for several causes: its words, in the body or a HEAD's header, tell them apart."""
     head = {"x-minio-error-code": code, "x-minio-error-desc": f'"{message}"'}
     for error in (diagnose(status, body=xml(Code=code, Message=message)), diagnose(status, head)):
-        assert words in error.hint
+        assert words in error.hint if words else error.hint is None
 
 
 @pytest.mark.parametrize("body", [b"", xml(Code="NoSuchKey", Message="m")], ids=["HEAD", "GET"])
@@ -482,6 +501,14 @@ def test_anonymous_hint(status, told):
     assert ("was anonymous" in (error.hint or "")) is told
 
 
+class Unreachable(NewConnectionError):
+    """As urllib3 raises it: with the system's error as its cause."""
+
+    def __init__(self, number):
+        super().__init__(None, "Failed to establish a new connection")
+        self.__cause__ = OSError(number, os.strerror(number))
+
+
 NO_NAME = gaierror(EAI_NONAME, "Name or service not known")
 NO_PEM = SSLError("[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate or crl found (_ssl.c:4154)")
 ADDRESSING, TRY_TLS, TRY_PLAIN = (
@@ -496,20 +523,35 @@ ADDRESSING, TRY_TLS, TRY_PLAIN = (
     [
         pytest.param(NO_NAME, "http://store.example", "Check the endpoint", ADDRESSING, id="no such host"),
         pytest.param(NO_NAME, "http://models.store.example", ADDRESSING, "http", id="no such bucket's host"),
+        pytest.param(
+            NO_NAME, "http://models.example/models", "Check the endpoint", ADDRESSING, id="a host of that name"
+        ),
         pytest.param(RemoteDisconnected(), "http://store.example", TRY_TLS, "http://", id="closed, perhaps TLS"),
         pytest.param(RemoteDisconnected(), "https://store.example", "", TRY_TLS, id="closed under TLS"),
         pytest.param(IncompleteRead(b""), "http://store.example", TRY_TLS, "http://", id="no byte, perhaps TLS"),
         pytest.param(ConnectionResetError(), "http://store.example", TRY_TLS, "http://", id="reset, perhaps TLS"),
         pytest.param(IncompleteRead(b"HTTP"), "http://store.example", "", TRY_TLS, id="cut short, so it is HTTP"),
-        pytest.param(NewConnectionError(None, "unreachable"), "http://store.example", "network", "http", id="no way"),
+        pytest.param(Unreachable(errno.ENETUNREACH), "http://store.example", "network up", "http", id="no way"),
+        pytest.param(Unreachable(errno.EMFILE), "http://store.example", "this machine", "network", id="no socket"),
         pytest.param(NO_PEM, "https://store.example", "must hold PEM", TRY_PLAIN, id="a CA file that is none"),
         pytest.param(SSLError("wrong"), "https://store.example", TRY_PLAIN, "https", id="no TLS"),
     ],
 )
 def test_transport_hint(error, url, words, absent):
     """What to do about a connection that did not work, as far as its error tells; nothing that cannot be the cause."""
-    scheme, _, authority = url.partition("://")
-    signed = SignedRequest("GET", scheme, authority, "/", {})
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    signed = SignedRequest("GET", scheme, authority, f"/{path}", {})
     failure = failures.transport_error(error, GET, signed, Sending(), None, (5.0, 30.0), "", lambda: NOW)
     assert words in (failure.hint or "")
     assert absent not in (failure.hint or "")
+
+
+@pytest.mark.parametrize("known", ["is_answered", "cut_short"])
+def test_no_hint_at_tls_where_http_was_spoken(known):
+    """A connection that breaks in an answer's body, or in a large request's, is none to a port that speaks TLS."""
+    sending = Sending()
+    setattr(sending, known, True)
+    signed = SignedRequest("GET", "http", "store.example", "/", {})
+    failure = failures.transport_error(ConnectionResetError(), GET, signed, sending, None, (5.0, 30.0), "", lambda: NOW)
+    assert failure.hint is None

@@ -175,7 +175,7 @@ def test_training_without_a_place(caller, root_client):
     root_client.put_object(caller.bucket, "no/folder", b"base")
     code, _, said = caller.run("training.py", caller.bucket, "no/folder", "result.bin")
     assert code == 1
-    assert "ERROR:training:" in said
+    assert "training failed: " in said
     assert "folder to save into does not exist" in said
 
 
@@ -196,7 +196,7 @@ def test_training_without_its_base(caller):
     """Without base weights nothing is trained, and no file is left."""
     code, _, said = caller.run("training.py", caller.bucket, "no-base.bin", "result.bin")
     assert code == 1
-    assert "ERROR:training:GET " in said
+    assert "training failed: GET " in said
     assert list(caller.folder.iterdir()) == []
 
 

@@ -59,7 +59,7 @@ def test_a_function_that_uses_the_client_that_asks_it(answers):
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()
         asking.join(10)
-        assert "a client of its own" in str(errors[0].__cause__)
+        assert "needs a client of its own" in str(errors[0])
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["before the first request", "when they were refused"])
@@ -156,7 +156,7 @@ def test_a_writer_who_may_not_abort_is_a_writer(look):
     assert found_.said("round trip", "download")[0] == "ok"
 
 
-def interrupt(*_):
+def interrupt(*_, **__):
     """Ctrl-C."""
     raise KeyboardInterrupt
 
@@ -192,6 +192,39 @@ def test_ctrl_c_leaves_nothing_unsaid(moment, capsys, monkeypatch):
         assert "left" not in (last["advice"] or "")
     else:
         assert told == [True]
+
+
+def test_ctrl_c_while_it_writes(capsys, monkeypatch):
+    """Nobody knows then whether the object of `--write` is there: that is told, with its name."""
+    policed = Policed()
+
+    monkeypatch.setattr("cdn_sigv4.operations.Operations.put_object", interrupt)
+    with serving(policed) as server, pytest.raises(KeyboardInterrupt):
+        doctor.run(settings(server.endpoint), BUCKET, write="trip", as_json=True)
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["check"], last["result"]) == ("round trip", "interrupted")
+    assert f"{BUCKET}/trip may be there" in last["advice"]
+
+
+@pytest.mark.parametrize("trouble", ["wrong secret", "broken store"])
+def test_keys_that_are_not_exchanged(look, trouble):
+    """An uploader of whom it is not known what it may is not the other one; the verdict names its own trouble."""
+    policed = Policed({READ_KEY: ("GET", "create", "abort")})
+    up = {"up": Credentials(WRITE_KEY, "another-secret")} if trouble == "wrong secret" else {}
+    if not up:
+        broken = Answer(500, body=xml("InternalError"))
+        policed.instead["create"] = lambda request, own: broken if WRITE_KEY in request.header("authorization") else own
+    found_ = look(policed, **up)
+    assert "keys" not in [each["check"] for each in found_.all]
+    assert "exchanged" not in found_.verdict["result"]
+    assert "the first is uploader" in found_.verdict["result"]
+
+
+def test_an_uploader_that_may_nothing_is_not_the_downloader(look):
+    """Where it may not read either, the keys being exchanged is a guess, and not the verdict."""
+    found_ = look(Policed({READ_KEY: ("GET", "create", "abort"), WRITE_KEY: ()}))
+    assert found_.said("keys")[0] == "warning"
+    assert "the first is uploader" in found_.verdict["result"]
 
 
 # -- what a hostile server makes it say, and how long it takes
@@ -285,8 +318,17 @@ def test_a_secret_in_the_place_of_its_key(look):
     found_ = look(Policed(), up=Credentials(SECRET, WRITE_KEY), down=None)
     assert SECRET not in found_.text
     sign = found_.of("uploader", "sign with")
-    assert sign["tried"] == "sign with the key wJal… of 40 letters"
+    assert sign["tried"] == f"sign with the key {SECRET[:2]}…, of {len(SECRET)} letters"
     assert "changed places" in sign["advice"]
+
+
+def test_a_secret_that_no_key_can_be(look):
+    """A store that finds fault with the header, and not with the key, has the secret shown no more."""
+    policed = Policed()
+    refusal = Answer(400, body=xml("AuthorizationHeaderMalformed"))
+    policed.instead["GET"] = lambda request, own: refusal if SECRET in (request.header("authorization") or "") else own
+    found_ = look(policed, up=Credentials(SECRET, WRITE_KEY), down=None)
+    assert SECRET not in found_.text
 
 
 def test_an_empty_key_to_write():
