@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Dict
 
 from .environment import ROOT
+from .processes import told
 
 PACKAGE = ROOT / "cdn_sigv4"
 KIB = 1024
@@ -59,15 +59,7 @@ def record_of(files: Files) -> bytes:
 def build(folder: Path) -> Path:
     """The project's wheel, built in `folder`. RuntimeError with pip's last words."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run(
-        [*command, "--wheel-dir", str(folder), str(ROOT)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        errors="replace",
-        timeout=SECONDS,
-    )
+    done = told([*command, "--wheel-dir", str(folder), str(ROOT)], SECONDS)
     if done.returncode:
         raise RuntimeError(f"no wheel: {done.stderr.strip()[-300:]}")
     (path,) = folder.glob("*.whl")

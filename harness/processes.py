@@ -106,6 +106,19 @@ def running(command: list[str], environ: Mapping[str, str], *, talk: bool = Fals
                 child.stop()
 
 
+def told(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """What a program that ends by itself has said; subprocess.TimeoutExpired where it does not in so many seconds."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+        timeout=seconds,
+    )
+
+
 def bare_environment() -> dict[str, str]:
     """Return an environment with nothing of the user's but where programs are found."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}

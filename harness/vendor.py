@@ -20,6 +20,7 @@ from pathlib import Path
 from . import footprint
 from .environment import ROOT
 from .footprint import PACKAGE, Files
+from .processes import told
 
 STAMP = "VENDORED"
 SECONDS = 60.0  # for git, and for a fresh interpreter
@@ -216,15 +217,7 @@ def check(place: Path, name: str) -> None:
 
 def fresh(*arguments: str) -> str:
     """What a Python prints that knows nothing but the standard library; VendorError with its last line."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-W", "error", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        errors="replace",
-        timeout=SECONDS,
-    )
+    done = told([sys.executable, "-I", "-S", "-B", "-W", "error", *arguments], SECONDS)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
         raise VendorError(f"the copy does not work, and was not put there: {last}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from .environment import ROOT
 from .footprint import PACKAGE, Files
+from .processes import told
 from .vendor import SECONDS, STAMP, VendorError, check, first_line, fresh, stamped
 
 REQUIREMENTS = ROOT / "harness" / "requirements-pyz.txt"
@@ -89,15 +89,7 @@ def libraries() -> Files:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--no-compile", "--require-hashes", "--only-binary=:all:", "--target", folder]
         command += ["--platform", "any", "--python-version", "3.8", "--implementation", "py", "--abi", "none"]
-        done = subprocess.run(
-            [*command, "--requirement", str(REQUIREMENTS)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="replace",
-            timeout=INSTALL_SECONDS,
-        )
+        done = told([*command, "--requirement", str(REQUIREMENTS)], INSTALL_SECONDS)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
             raise VendorError(f"pip cannot fetch what goes into the file; is the package registry within reach? {last}")

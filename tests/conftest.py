@@ -23,6 +23,7 @@ import hypothesis
 import kit_tls
 import pytest
 from kit import BUCKET, FOUR, KEY, SECRET, SECRETS, StillTime
+from kit_cli import Shell
 from kit_parts import VICTIM, Room, made
 from kit_uploads import Site, allow_small_parts
 from rawserver import MemoryStore, RawServer
@@ -194,6 +195,27 @@ def users_registry():
         yield
     finally:
         os.environ["HOME"] = before
+
+
+@pytest.fixture
+def shell(capsysbinary, monkeypatch, loopback, folder):
+    """Return a shell in an empty folder, for the store in memory."""
+    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
+
+
+@pytest.fixture
+def real_shell(capsysbinary, monkeypatch, server, users, folder):
+    """Return the same for the real server, with the two users of least privilege."""
+    return Shell(capsysbinary, monkeypatch, server.endpoint, *users, server.region)
+
+
+@pytest.fixture(scope="session")
+def trusted(tmp_path_factory):
+    """Return an authority that was and will be valid, and its file."""
+    made = kit_tls.authority(time.time())
+    path = tmp_path_factory.mktemp("authority") / "authority.pem"
+    path.write_bytes(made.pem)
+    return made, str(path)
 
 
 @pytest.fixture(scope="session")

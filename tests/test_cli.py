@@ -11,19 +11,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from kit import BODY, BUCKET, FOUR, deaf
+from kit import BODY, BUCKET, deaf
 from kit_cli import ROOT, Shell
 from rawserver import Answer, RawServer
 
 from cdn_sigv4 import Credentials, cli
 
 HUSH = "hush+hush/hush"
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
 
 
 # -- as it is run

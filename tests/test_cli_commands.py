@@ -6,15 +6,6 @@ from kit_calls import xml
 from kit_cli import Shell
 from rawserver import Answer, RawServer, make_tls
 
-from cdn_sigv4 import Credentials
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
-
-
 # -- settings
 
 

@@ -6,7 +6,7 @@ import re
 import secrets
 
 import pytest
-from kit import BODY, BUCKET, ETAG, FOUR
+from kit import BODY, BUCKET, ETAG
 from kit_calls import xml
 from kit_cli import Shell
 from kit_files import content
@@ -14,18 +14,6 @@ from kit_parts import MIB, OLD, SIZE, made
 from rawserver import Answer, RawServer
 
 from cdn_sigv4 import Credentials, copying
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
-
-
-@pytest.fixture
-def real_shell(capsysbinary, monkeypatch, server, users, folder):
-    """The same for the real server, with the two users of least privilege."""
-    return Shell(capsysbinary, monkeypatch, server.endpoint, *users, server.region)
 
 
 def filled(store, *keys):

@@ -8,23 +8,16 @@ import signal
 import threading
 
 import pytest
-from kit import BUCKET, FOUR, LONG, within
-from kit_cli import Shell
+from kit import BUCKET, LONG, within
 from kit_files import content
 from kit_parts import MIB, OLD, SIZE, made
 from rawserver import Answer
 
-from cdn_sigv4 import Credentials, cli
+from cdn_sigv4 import cli
 from cdn_sigv4.batch import Batch, Job, Stop
 from cdn_sigv4.report import Report
 
 SOON = 4.0  # seconds: less than threads that are to stop are waited for
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
 
 
 class Interrupter:

@@ -1,29 +1,15 @@
 """`put`: which files become which objects, in the uploader's name; and what comes of each, one by one and together."""
 
+import contextlib
 import os
 import re
 import secrets
 
 import pytest
-from kit import BODY, BUCKET, FOUR
+from kit import BODY, BUCKET
 from kit_calls import xml
-from kit_cli import Shell
 from kit_parts import MIB, made
 from rawserver import Answer, RawServer
-
-from cdn_sigv4 import Credentials
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
-
-
-@pytest.fixture
-def real_shell(capsysbinary, monkeypatch, server, users, folder):
-    """The same for the real server, with the two users of least privilege."""
-    return Shell(capsysbinary, monkeypatch, server.endpoint, *users, server.region)
 
 
 def tree(folder, **files):
@@ -32,6 +18,18 @@ def tree(folder, **files):
         path = folder.joinpath(*name.split("__"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def scanned(patch, folder, change):
+    """Let the entries of this folder come through `change`."""
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def changed(path):
+        with scandir(path) as entries:
+            yield change(entries)
+
+    patch.setattr(os, "scandir", lambda path: changed(path) if path == folder else scandir(path))
 
 
 def keys(store):
@@ -168,23 +166,12 @@ def test_links_in_a_circle(shell, store, folder):
 def test_a_folder_that_breaks_off(shell, store, folder, monkeypatch):
     """Where a folder cannot be read to its end, what was found is stored, and the others are gone through."""
     tree(folder, in__a=b"a", in__b__c=b"c")
-    scandir = os.scandir
 
-    class Broken:
-        def __init__(self, path):
-            self.entries = scandir(path)
+    def broken(entries):
+        yield from entries
+        raise OSError(5, "Input/output error")
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.entries.close()
-
-        def __iter__(self):
-            yield from self.entries
-            raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(os, "scandir", lambda path: Broken(path) if path == "in/" else scandir(path))
+    scanned(monkeypatch, "in/", broken)
     ran = shell("put", "-r", "in", BUCKET)
     assert ran.code == 1
     assert keys(store) == ["a", "b/c"]
@@ -370,25 +357,14 @@ def test_many_files_are_found_bit_by_bit(shell, loopback, store, folder):
     """A folder is gone through as its files are sent, not before: how many there are costs no memory."""
     tree(folder, **{f"in__{number:03}": b"x" for number in range(100)})
     seen = []
-    scandir = os.scandir
 
-    class Watched:
-        def __init__(self, path):
-            self.entries = scandir(path)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.entries.close()
-
-        def __iter__(self):
-            for number, entry in enumerate(self.entries):
-                seen.append(number - len(loopback.requests))
-                yield entry
+    def watched(entries):
+        for number, entry in enumerate(entries):
+            seen.append(number - len(loopback.requests))
+            yield entry
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "scandir", Watched)
+        scanned(patch, "in/", watched)
         assert shell("put", "-r", "in", BUCKET).code == 0
     assert len(keys(store)) == 100
     assert max(seen) <= 8  # those at work, and those whose answer is on its way

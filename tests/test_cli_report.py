@@ -4,11 +4,10 @@ import io
 import sys
 
 import pytest
-from kit import BUCKET, FOUR, StillTime
-from kit_cli import Shell
+from kit import BUCKET, StillTime
 from kit_parts import MIB, made
 
-from cdn_sigv4 import AccessDenied, Credentials, NotFound, TransportError
+from cdn_sigv4 import AccessDenied, NotFound, TransportError
 from cdn_sigv4.batch import Batch, Job, Stop
 from cdn_sigv4.report import Report, code_of, evidence_of, line_of, outcome, sized
 from cdn_sigv4.settings import UsageError
@@ -157,12 +156,6 @@ def test_progress_of_several(monkeypatch):
     report.progress("b", 20, 50)
     report.progress("c", 7, None)
     assert states == [(10, 100), (15, 150), (30, 60), (37, 67)]
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
 
 
 def test_a_transfer_on_a_terminal(shell, monkeypatch, store):

@@ -6,21 +6,13 @@ Whatever is wrong is one line on stderr and exit code 2, and nothing was sent.
 import sys
 
 import pytest
-from kit import BUCKET, FOUR
-from kit_cli import Shell
+from kit import BUCKET
 
 import cdn_sigv4
-from cdn_sigv4 import Credentials
 from cdn_sigv4.options import parsed
 from cdn_sigv4.settings import UsageError
 
 HUSH = "hush+hush/hush"
-
-
-@pytest.fixture
-def shell(capsysbinary, monkeypatch, loopback, folder):
-    """A shell in an empty folder, for the store in memory."""
-    return Shell(capsysbinary, monkeypatch, loopback.endpoint, Credentials(*FOUR[2:]), Credentials(*FOUR[:2]))
 
 
 # -- words

@@ -15,7 +15,7 @@ import time
 import pytest
 from kit import deaf, lead_to, within
 from kit_doctor import Policed, examined, serving, settings
-from kit_tls import DAY, Certified, authority
+from kit_tls import DAY, Certified
 from rawserver import Answer, RawServer, make_tls
 
 import cdn_sigv4
@@ -164,15 +164,6 @@ def test_ipv6(capsys):
 
 
 # -- TLS
-
-
-@pytest.fixture(scope="module")
-def trusted(tmp_path_factory):
-    """An authority that was and will be valid, and its file."""
-    made = authority(NOW)
-    path = tmp_path_factory.mktemp("authority") / "authority.pem"
-    path.write_bytes(made.pem)
-    return made, str(path)
 
 
 @pytest.fixture

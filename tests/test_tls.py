@@ -43,15 +43,6 @@ DATES = [
 CALLS = pytest.mark.parametrize("call", [get, put, delete])
 
 
-@pytest.fixture(scope="module")
-def trusted(tmp_path_factory):
-    """An authority that was and will be valid, and its file."""
-    made = authority(NOW)
-    path = tmp_path_factory.mktemp("authority") / "authority.pem"
-    path.write_bytes(made.pem)
-    return made, str(path)
-
-
 @contextlib.contextmanager
 def showing(certified, folder):
     """A server with this certificate, which in the end has seen no request and no byte of one."""
