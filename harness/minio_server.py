@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 from .choice import DEFAULT_REGION
-from .processes import STOP_SECONDS, Child, answers_ok, bare_environment, free_port, running, wait_until
+from .processes import STOP_SECONDS, Child, answers_ok, bare_environment, free_port, running, told, wait_until
 from .values import HarnessError, KeyPair, Server, Users, download_policy, upload_policy
 
 ENGINES = ("docker", "podman")
@@ -189,7 +189,7 @@ def fetch_image(engine: str, image: str, environ: Mapping[str, str]) -> None:
     if ask(engine, environ, "image", "inspect", image) is not None:
         return
     try:
-        done = run_engine([engine, "pull", "--quiet", image], environ, PULL_SECONDS)
+        done = told([engine, "pull", "--quiet", image], PULL_SECONDS, environ)
     except subprocess.TimeoutExpired:
         raise HarnessError(f"pulling the image {image} took longer than {PULL_SECONDS} s") from None
     if done.returncode:
@@ -204,26 +204,12 @@ def has_bridge(engine: str, environ: Mapping[str, str]) -> bool:
 
 
 def ask(engine: str, environ: Mapping[str, str], *arguments: str) -> str | None:
-    """Return what the engine says, None when it refuses or hangs."""
+    """Return what the engine says, None when it refuses or hangs; the environment is the user's (HOME, DOCKER_HOST)."""
     try:
-        done = run_engine([engine, *arguments], environ, ENGINE_SECONDS)
+        done = told([engine, *arguments], ENGINE_SECONDS, environ)
     except subprocess.TimeoutExpired:
         return None
     return None if done.returncode else done.stdout
-
-
-def run_engine(command: list[str], environ: Mapping[str, str], seconds: int) -> subprocess.CompletedProcess[str]:
-    """Run the engine's client, with the user's environment: contexts, DOCKER_HOST, HOME."""
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        errors="replace",
-        env=dict(environ),
-        timeout=seconds,
-    )
 
 
 def new_keys(name: str) -> KeyPair:

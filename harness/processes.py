@@ -106,7 +106,9 @@ def running(command: list[str], environ: Mapping[str, str], *, talk: bool = Fals
                 child.stop()
 
 
-def told(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+def told(
+    command: list[str], seconds: float, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """What a program that ends by itself has said; subprocess.TimeoutExpired where it does not in so many seconds."""
     return subprocess.run(
         command,
@@ -115,6 +117,7 @@ def told(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]
         check=False,
         encoding="utf-8",
         errors="replace",
+        env=None if environ is None else dict(environ),
         timeout=seconds,
     )
 
