@@ -88,7 +88,12 @@ def _told(words: list[str], prog: str, report: Report) -> int:
         command["command"] = options.command
         report.as_json, report.is_quiet, report.is_verbose = options.json, options.quiet, options.verbose
         code = _run(options, report)
-        report.flush()
+        try:
+            report.flush()
+        except OSError:
+            if code == DONE:
+                raise
+            _let_go_of_stdout()  # that it takes no more was told
     except BrokenPipeError:  # of stdout: whoever read it has what was wanted
         code = BROKEN_PIPE
         _let_go_of_stdout()

@@ -35,6 +35,7 @@ from harness.values import HarnessError, Users
 USERS_ENVIRONMENT = dict(os.environ)
 PRIVATE_PREFIXES = ("AWS_", "CDN_", "MINIO_")
 PRIVATE_NAMES = ("NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PRIVATE_NAMES += ("PYTHONUNBUFFERED",)  # with it, what stdout could not take is not tried again at the end
 
 SERVER_LINES = pytest.StashKey()
 NEEDED_MINIO = pytest.StashKey()
