@@ -13,13 +13,12 @@ from .report import BROKEN_PIPE, DONE, Report, code_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
     from .retry import Event
 
 PROGRAM = "cdn-sigv4"
-_ENDS = ("SIGTERM", "SIGHUP")  # signals that ask a process to end, beside Ctrl-C
 _SIGINT = 2
 _RESULTS = ("ls", "stat", "presign", "doctor")  # commands that say them on stdout
 _LAST = 1.0  # seconds for the last words, where nobody reads them
@@ -29,26 +28,59 @@ class _Signalled(KeyboardInterrupt):
     """Such a signal came; its number is the argument."""
 
 
+class _Ends:
+    """The signals that ask a process to end. The first two are exceptions; a third could only hit what tidies up."""
+
+    def __init__(self) -> None:
+        import signal
+        from threading import current_thread, main_thread
+
+        self._set, self._ignored = signal.signal, signal.SIG_IGN
+        self._come = 0
+        self.before: dict[int, Any] = {}
+        if current_thread() is not main_thread():  # no other may
+            return
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            # nohup has one ignored; a program that calls this one has its own.
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                self.before[number] = signal.signal(number, self._raise_it)
+
+    def _raise_it(self, number: int, _: object) -> NoReturn:
+        self._come += 1
+        if self._come > 1:
+            self.ignore()
+        raise _Signalled(number)
+
+    def ignore(self) -> None:
+        """From here on none is heard."""
+        for number in self.before:
+            self._set(number, self._ignored)
+
+    def give_back(self) -> None:
+        """Let them do what they did before."""
+        for number, handler in self.before.items():
+            self._set(number, handler)
+
+
 def main(argv: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
     """Run one command; its exit code. `argv`: the words behind the program's name, else those of this process."""
     report = Report(prog.rpartition(" ")[2])
-    before: dict[int, Any] = {}
-    is_said = True
-    _handle(before, _ENDS, _raise_it)
+    ends, is_said = _Ends(), True
     try:
         code = _told(list(sys.argv[1:] if argv is None else argv), prog, report)
     except KeyboardInterrupt as interrupt:
-        _handle(before, ("SIGINT", *_ENDS), None)  # it ends anyway
+        ends.ignore()
         code = 128 + (interrupt.args[0] if isinstance(interrupt, _Signalled) else _SIGINT)
         is_said = _say_last(report)
         if argv is None:
             if not is_said:
                 os._exit(code)  # Python's own end would wait for stdout
-            before.clear()  # nothing of this process is left to be interrupted
+            ends.before.clear()  # nothing of this process is left to be interrupted
     finally:
         if is_said:
             report.close()  # what a thread that hangs would still say
-        _give_back(before)
+        ends.give_back()
     return code
 
 
@@ -136,35 +168,6 @@ def _run(options: argparse.Namespace, report: Report) -> int:
         "doctor": commands.doctor,
     }
     return known[options.command](options, settings(options, os.environ, heard), report, stop)
-
-
-def _raise_it(number: int, _: object) -> NoReturn:
-    raise _Signalled(number)
-
-
-def _handle(before: dict[int, Any], names: Iterable[str], handler: Callable[[int, Any], object] | None) -> None:
-    """Let these signals be handled so, None: not at all; `before` gets what was there."""
-    import signal
-    from threading import current_thread, main_thread
-
-    if current_thread() is not main_thread():  # no other may
-        return
-    for name in names:
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is None:
-            continue
-        found = signal.getsignal(number)
-        # nohup has one ignored; a program that calls this one has its own.
-        if found is signal.SIG_DFL if handler else found is not None:
-            before.setdefault(number, found)
-            signal.signal(number, handler or signal.SIG_IGN)
-
-
-def _give_back(before: dict[int, Any]) -> None:
-    import signal
-
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def _show_all_letters() -> None:
