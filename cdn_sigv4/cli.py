@@ -35,7 +35,7 @@ class _Ends:
         import signal
         from threading import current_thread, main_thread
 
-        self._set, self._ignored = signal.signal, signal.SIG_IGN
+        self._set = signal.signal
         self._come = 0
         self.before: dict[int, Any] = {}
         if current_thread() is not main_thread():  # no other may
@@ -53,9 +53,9 @@ class _Ends:
         raise _Signalled(number)
 
     def ignore(self) -> None:
-        """From here on none is heard."""
+        """From here on none is heard: not by SIG_IGN, as Python complains where one is on its way just then."""
         for number in self.before:
-            self._set(number, self._ignored)
+            self._set(number, lambda *_: None)
 
     def give_back(self) -> None:
         """Let them do what they did before."""
