@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from kit import StillTime
 
-from cdn_sigv4 import Credentials, S3Client
+from cdn_sigv4 import Credentials, Retry, S3Client
+from cdn_sigv4.exchange import DEFAULT_RETRY
 from harness.soak_link import Link, Windows
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ MIB = 1 << 20
 WINDOW = 4 * MIB  # bytes of one way in which one connection breaks
 MEGABIT = 1e6 / 8  # bytes a second
 TEN_GIGABIT = 1e10 / 8
+BUDGET = DEFAULT_RETRY.budget
 
 
 class LinkTime(StillTime):
@@ -54,13 +56,18 @@ class Thin:
 
 @contextlib.contextmanager
 def thin_link(
-    server: Server, credentials: Credentials, way: str, *, seed: int, fate: str, rate: float
+    server: Server, credentials: Credentials, way: str, *, seed: int, fate: str, rate: float, is_shared: bool
 ) -> Iterator[Thin]:
-    """A client of default settings, behind a link which breaks by `fate` ("cut" or "reset") in `way`."""
+    """A client of default settings, behind a link which breaks by `fate` ("cut" or "reset") in `way`.
+
+    `is_shared`: it makes several connections at once. The budget of seconds is longer then: while one waits for the
+    server, whose milliseconds are real, the others' bytes let minutes of this clock go by.
+    """
     time = LinkTime(rate)
     events: list[Any] = []
     port = int(server.endpoint.rpartition(":")[2])
     with Link(port, Windows(seed, WINDOW, way, (fate,)), pace=time.passed, is_thin=True) as link:
-        with S3Client(link.endpoint, credentials, region=server.region, on_event=events.append) as client:
+        retry = Retry(budget=BUDGET * (30 if is_shared and rate == MEGABIT else 1))
+        with S3Client(link.endpoint, credentials, region=server.region, retry=retry, on_event=events.append) as client:
             client._exchange.monotonic, client._exchange.sleep = time.monotonic, time.sleep
             yield Thin(link, time, client, events)

@@ -95,7 +95,7 @@ def broken(thin, fate):
 @each_link
 def test_download(seed, fate, rate, options, server, bucket, users, stored, content, tmp_path):
     """A download that breaks ten times is whole and verified, and hardly any of its bytes came twice."""
-    with thin_link(server, users.downloader, "down", seed=seed, fate=fate, rate=rate) as thin:
+    with thin_link(server, users.downloader, "down", seed=seed, fate=fate, rate=rate, is_shared=not options) as thin:
         result = thin.client.download_file(bucket, stored, tmp_path / "target", **options)
         assert broken(thin, fate) <= thin.link.down // WINDOW + 1
         assert thin.link.down <= SIZE * (1 + TWICE)
@@ -121,7 +121,7 @@ def by_bytes(client, bucket, key, content, path, options):
 def test_upload(upload, seed, fate, rate, options, server, bucket, users, downloader, content, tmp_path):
     """An upload sends no more than one part again for each time that the link broke, and the store has it whole."""
     key = f"thin/{upload.__name__}-{seed}"
-    with thin_link(server, users.uploader, "up", seed=seed, fate=fate, rate=rate) as thin:
+    with thin_link(server, users.uploader, "up", seed=seed, fate=fate, rate=rate, is_shared=not options) as thin:
         info = upload(thin.client, bucket, key, content, tmp_path / "source", options)
         count = broken(thin, fate)
         assert thin.link.up <= SIZE + count * PART + HEADS
@@ -143,7 +143,7 @@ UNLUCKY = [
 @pytest.mark.parametrize(("seed", "size", "options"), UNLUCKY)
 def test_unlucky_upload(seed, size, options, server, bucket, users, content):
     """An upload ends well, within the same bound, however often one body breaks while it moves."""
-    with thin_link(server, users.uploader, "up", seed=seed, fate="cut", rate=MEGABIT) as thin:
+    with thin_link(server, users.uploader, "up", seed=seed, fate="cut", rate=MEGABIT, is_shared=not options) as thin:
         info = thin.client.put_object(bucket, "thin/unlucky", content[:size], **options)
         assert thin.link.up <= size + thin.link.broken["cut"] * PART + HEADS
     assert info.size == size
