@@ -294,5 +294,9 @@ def main(arguments: list[str], usage: str | None) -> int:
         for cell in cells:
             print(f"{cell.name:<12}  {'.'.join(map(str, cell.version)):<8}  {cell.python}")
         return 0
-    with signals_as_interrupt():
-        return run(chosen(words, cells), rest)
+    try:
+        with signals_as_interrupt():
+            return run(chosen(words, cells), rest)
+    except KeyboardInterrupt as reason:
+        print(f"interrupted {reason}", flush=True)
+        return 130

@@ -6,6 +6,7 @@ No environment is made here: a cell is given this one. `.ci/run` makes the two c
 import os
 import platform
 import re
+import signal
 import sys
 
 import pytest
@@ -195,3 +196,14 @@ def test_a_cell_that_cannot_be_made(here, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "set-up failed: no registry" in shown
     assert [line.endswith("RED") for line in shown.splitlines()[-2:]] == [True, False]
+
+
+def test_interrupted(here, monkeypatch, capsys):
+    """Who ends it is told so, without a traceback."""
+
+    def end(cells, arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(matrix, "run", end)
+    assert matrix.main([], None) == 130
+    assert capsys.readouterr().out == "interrupted SIGTERM\n"
