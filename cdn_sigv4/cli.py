@@ -6,7 +6,9 @@ Whatever happens is one clear line on stderr and an exit code (report.py), never
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from threading import Thread, current_thread, main_thread
 
 from .report import BROKEN_PIPE, DONE, Report, code_of
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from .retry import Event
 
 PROGRAM = "cdn-sigv4"
-_SIGINT = 2
 _RESULTS = ("ls", "stat", "presign", "doctor")  # commands that say them on stdout
 _LAST = 1.0  # seconds for the last words, where nobody reads them
 
@@ -32,10 +33,6 @@ class _Ends:
     """The signals that ask a process to end. The first two are exceptions; a third could only hit what tidies up."""
 
     def __init__(self) -> None:
-        import signal
-        from threading import current_thread, main_thread
-
-        self._set = signal.signal
         self._come = 0
         self.before: dict[int, Any] = {}
         if current_thread() is not main_thread():  # no other may
@@ -55,12 +52,12 @@ class _Ends:
     def ignore(self) -> None:
         """From here on none is heard: not by SIG_IGN, as Python complains where one is on its way just then."""
         for number in self.before:
-            self._set(number, lambda *_: None)
+            signal.signal(number, lambda *_: None)
 
     def give_back(self) -> None:
         """Let them do what they did before."""
         for number, handler in self.before.items():
-            self._set(number, handler)
+            signal.signal(number, handler)
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
@@ -71,7 +68,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = PROGRAM) -> int:
         code = _told(list(sys.argv[1:] if argv is None else argv), prog, report)
     except KeyboardInterrupt as interrupt:
         ends.ignore()
-        code = 128 + (interrupt.args[0] if isinstance(interrupt, _Signalled) else _SIGINT)
+        code = 128 + (interrupt.args[0] if isinstance(interrupt, _Signalled) else signal.SIGINT)
         is_said = _say_last(report)
         if argv is None:
             if not is_said:
@@ -89,7 +86,6 @@ def _say_last(report: Report) -> bool:
 
     Whether that was taken in time.
     """
-    from threading import Thread
 
     def say() -> None:
         report.error("interrupted")

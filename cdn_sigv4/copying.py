@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .client import S3Client
     from .progress import Progress
     from .report import Report
+    from .result import TransferResult
     from .settings import Settings
 
 PIPE = "-"  # stdin, or stdout
@@ -163,14 +164,14 @@ def _put_job(client: S3Client, path: str, bucket: str, key: str, how: dict[str, 
         done = client.upload_file(
             bucket, key, path, **how, max_workers=connections, progress=progress, resume=is_resumed
         )
-        return {
-            "size": done.info.size,
-            "etag": done.info.etag,
-            "verified": done.verified,
-            "bytes_moved": done.bytes_moved,
-        }
+        return _fields(done)
 
     return Job(f"{path} -> {bucket}/{key}", {"source": path, "bucket": bucket, "key": key}, work)
+
+
+def _fields(done: TransferResult) -> dict[str, Any]:
+    about = {"size": done.info.size, "etag": done.info.etag}
+    return {**about, "verified": done.verified, "bytes_moved": done.bytes_moved}
 
 
 # -- get
@@ -269,13 +270,7 @@ def _get_job(client: S3Client, bucket: str, key: str, path: str, how: dict[str, 
         done = client.download_file(
             bucket, key, path, **how, make_folders=makes_folders, max_workers=connections, progress=progress
         )
-        return {
-            "size": done.info.size,
-            "etag": done.info.etag,
-            "verified": done.verified,
-            "bytes_moved": done.bytes_moved,
-            "changed": before != _identity(path),
-        }
+        return {**_fields(done), "changed": before != _identity(path)}
 
     return Job(f"{bucket}/{key} -> {path}", {"bucket": bucket, "key": key, "target": path}, work)
 

@@ -78,10 +78,12 @@ _BUCKET_RIGHTS = {"GET": "s3:ListBucket", "PUT": "s3:CreateBucket"}
 _UPLOAD_RIGHTS = {"GET": "s3:ListMultipartUploadParts", "DELETE": "s3:AbortMultipartUpload"}
 _RIGHTS = {"PUT": "s3:PutObject", "POST": "s3:PutObject", "DELETE": "s3:DeleteObject"}
 
+CONSOLE_SAYS = "must be made to API port"  # MinIO's, to a request that is signed
+
 # Of a code that MinIO gives for several causes, its words tell which one it is.
 _MESSAGES = (
     ("InvalidAccessKeyId", "account is disabled", "The user is disabled in the store: enable it, or use another key."),
-    ("InvalidArgument", "API port", "That is MinIO's console: give the S3 port (9000 by default) as the endpoint's."),
+    ("InvalidArgument", CONSOLE_SAYS, "That is MinIO's console: give the S3 port (9000 by default) as the endpoint's."),
     ("InternalError", "no space left on device", _FULL),
     (
         "InvalidRequest",

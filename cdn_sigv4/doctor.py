@@ -16,7 +16,7 @@ from .findings import FAILED, OK, SKIPPED, WARNING, Finding, Report
 from .retry import Retry
 from .rights import MOST, Place, User, insight
 from .s3 import MAX_KEY_BYTES, Request, check_bucket, check_key, located
-from .settings import DOWNLOADER, UPLOADER, UsageError
+from .settings import DOWNLOADER, UPLOADER, UsageError, variables_of
 from .storefront import Store
 
 TYPE_CHECKING = False
@@ -193,14 +193,12 @@ class Examination:
             yield Finding(SKIPPED, "rights", "read, list and write", "no bucket was named", "Type: doctor BUCKET/KEY.")
             return
         writers = [user for user in users if user.writes and user.can_write]
-        if writers:
-            tidy = [user for user in writers if not user.leaves]
-            if tidy:
-                yield from tidy[0].stored_checksums(self._place, self._settings.checksum)
-            else:
-                yield Finding(SKIPPED, "checksums", "begin uploads with a checksum", "another one would stay, too")
+        tidy = [user for user in writers if not user.leaves]
+        if tidy:
+            yield from tidy[0].stored_checksums(self._place, self._settings.checksum)
         else:
-            yield Finding(SKIPPED, "checksums", "begin uploads with a checksum", "nobody here may write")
+            reason = "another one would stay, too" if writers else "nobody here may write"
+            yield Finding(SKIPPED, "checksums", "begin uploads with a checksum", reason)
         yield from self._round_trip(writers, [user for user in users if user.reads and user.is_accepted])
 
     def _users(self) -> Iterator[User | Finding]:
@@ -220,8 +218,8 @@ class Examination:
             if keys is not None:
                 yield self._user(name, keys, reads=name == DOWNLOADER, writes=name == UPLOADER)
             else:
-                names = " and ".join(f"CDN_{name.upper()}_ACCESS_{half}" for half in ("KEY", "SECRET"))
-                yield Finding(SKIPPED, name, "look for its keys", "there are none", f"Set {names}, or give --config.")
+                advice = f"Set {variables_of(name)}, or give --config."
+                yield Finding(SKIPPED, name, "look for its keys", "there are none", advice)
 
     def _user(self, name: str, keys: Credentials | None, *, reads: bool, writes: bool) -> User:
         return User(

@@ -249,16 +249,7 @@ def longest(size: int) -> float:
 
 def within(seconds: float, work: Callable[[], T]) -> T:
     """What this gives, or raises; TransportError where it does not come in time. It then goes on, unattended."""
-    outcome: list[tuple[Any, BaseException | None]] = []
-
-    def run() -> None:
-        try:
-            outcome.append((work(), None))
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            outcome.append((None, error))
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
+    thread, outcome = _begun(work)
     thread.join(seconds)
     if not outcome:
         raise TransportError(f"no whole answer within {seconds:g} s: it comes too slowly")
@@ -267,6 +258,24 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         raise error
     found: T = result
     return found
+
+
+def _begun(work: Callable[[], Any]) -> tuple[Thread, list[tuple[Any, BaseException | None]]]:
+    """A thread that does this, and where what it gives, or raises, comes to stand.
+
+    Nothing interrupts a resolver that hangs, but nobody has to wait for it.
+    """
+    outcome: list[tuple[Any, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+            outcome.append((None, error))
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    return thread, outcome
 
 
 def resolves(host: str, port: int) -> bool:
@@ -280,27 +289,18 @@ def _looked_up(host: str, port: int) -> Any:
 
 
 def _tried(seconds: float, works: list[Callable[[], Any]]) -> list[Any]:
-    """What each gives, or the OSError that it raises; None where it is not done in time.
-
-    Each is given a thread: nothing interrupts a resolver that hangs, but nobody has to wait for it.
-    """
-    results: list[Any] = [None] * len(works)
-
-    def work(number: int) -> None:
-        try:
-            results[number] = works[number]()
-        except OSError as error:
-            results[number] = error
-        except UnicodeError as error:  # a name that has no form for the resolver
-            results[number] = OSError(str(error))
-
-    threads = [Thread(target=work, args=(number,), daemon=True) for number in range(len(works))]
+    """What each gives, all at once, or the OSError that it raises; None where it is not done in time."""
     until = perf_counter() + seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    results = []
+    for thread, outcome in [_begun(work) for work in works]:
         thread.join(max(0.0, until - perf_counter()))
-    return list(results)
+        result, error = outcome[0] if outcome else (None, None)
+        if isinstance(error, UnicodeError):  # a name that has no form for the resolver
+            error = OSError(str(error))
+        if error is not None and not isinstance(error, OSError):
+            raise error
+        results.append(result if error is None else error)
+    return results
 
 
 def _shown(address: Address) -> str:

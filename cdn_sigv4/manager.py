@@ -54,10 +54,10 @@ class CDNCredentials:
 
         ValueError names those that are.
         """
-        from .settings import MUST, found
+        from .settings import MUST, found, variable
 
         values = found({}, os.environ, {})
-        missing = [f"CDN_{name.upper()}" for name in MUST if name not in values]
+        missing = [variable(name) for name in MUST if name not in values]
         if missing:
             raise ValueError(f"set {', '.join(missing)}")
         return cls(**values)

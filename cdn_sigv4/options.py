@@ -151,34 +151,14 @@ def _add_common(parser: argparse.ArgumentParser, *, is_first: bool) -> None:
     add("--addressing", choices=("path", "virtual"), default="path", help="host/bucket, or bucket.host")
     add("--ca-file", metavar="FILE", help="certificates to trust instead of the usual ones")
     switch("--insecure", help="take any certificate: whoever is on the way can read and change all")
-    add(
-        "--connect-timeout",
-        type=float,
-        metavar="SECONDS",
-        default=DEFAULT_TIMEOUT[0],
-        help=f"{DEFAULT_TIMEOUT[0]:g}, to connect",
+    numbers: tuple[tuple[str, Any, str, float, str], ...] = (
+        ("--connect-timeout", float, "SECONDS", DEFAULT_TIMEOUT[0], ", to connect"),
+        ("--timeout", float, "SECONDS", DEFAULT_TIMEOUT[1], ", without a byte moved"),
+        ("--attempts", int, "N", DEFAULT_RETRY.attempts, " requests for one thing at most"),
+        ("--budget", float, "SECONDS", DEFAULT_RETRY.budget, ", in which to try again"),
     )
-    add(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        default=DEFAULT_TIMEOUT[1],
-        help=f"{DEFAULT_TIMEOUT[1]:g}, without a byte moved",
-    )
-    add(
-        "--attempts",
-        type=int,
-        metavar="N",
-        default=DEFAULT_RETRY.attempts,
-        help=f"{DEFAULT_RETRY.attempts} requests for one thing at most",
-    )
-    add(
-        "--budget",
-        type=float,
-        metavar="SECONDS",
-        default=DEFAULT_RETRY.budget,
-        help=f"{DEFAULT_RETRY.budget:g}, in which to try again",
-    )
+    for name, kind, unit, usual, what in numbers:
+        add(name, type=kind, metavar=unit, default=usual, help=f"{usual:g}{what}")
     add("--checksum", choices=("crc32", "sha256", "none"), default="crc32", help="what is stored with an object")
     switch("--etag-is-no-md5", help="for a store whose entity tags look like MD5s and are none")
     switch("--json", help="one JSON object on a line of stdout for each result")

@@ -23,18 +23,8 @@ UPLOADER, DOWNLOADER = "uploader", "downloader"
 _KEYS = tuple(f"{user}_access_{half}" for user in (DOWNLOADER, UPLOADER) for half in ("key", "secret"))
 MUST = ("host", *_KEYS)  # of CDNCredentials
 NAMES = (*MUST, "region")
-_WORDS = (
-    "access",
-    "bucket",
-    "endpoint",
-    "host",
-    "key",
-    "load",
-    "region",
-    "secret",
-    "url",
-    "user",
-)  # of settings' names
+# Of settings' names, here and elsewhere.
+_WORDS = ("access", "bucket", "endpoint", "host", "key", "load", "region", "secret", "url", "user")
 MOST = 1 << 20  # bytes of a file with settings; more is another file
 
 
@@ -89,9 +79,9 @@ class Settings:
         """A client in that user's name. UsageError without keys, or for settings that cannot work."""
         keys = self.keys(user)
         if keys is None and not self.anonymous:
-            names = " and ".join(f"CDN_{user.upper()}_ACCESS_{half}" for half in ("KEY", "SECRET"))
             raise UsageError(
-                f"no keys of the {user}: set {names}, or name a file with --config; --anonymous asks without any"
+                f"no keys of the {user}: set {variables_of(user)}, or name a file with --config;"
+                " --anonymous asks without any"
             )
         try:
             return S3Client(
@@ -123,11 +113,21 @@ def _pair(values: Mapping[str, str], user: str) -> Credentials | None:
         raise UsageError(f"{user}: {error}") from None
 
 
+def variable(name: str) -> str:
+    """The name of one of `NAMES` in the environment."""
+    return f"CDN_{name.upper()}"
+
+
+def variables_of(user: str) -> str:
+    """The names of a user's keys in the environment, in words."""
+    return " and ".join(variable(f"{user}_access_{half}") for half in ("key", "secret"))
+
+
 def found(given: Mapping[str, str | None], environ: Mapping[str, str], file: Mapping[str, str]) -> dict[str, str]:
     """The values of `NAMES`, each from the first that has it: options, environment, file."""
     values = dict(file)
     for name in NAMES:
-        said = environ.get(f"CDN_{name.upper()}") or (environ.get("CDN_ENDPOINT") if name == "host" else None)
+        said = environ.get(variable(name)) or (environ.get("CDN_ENDPOINT") if name == "host" else None)
         values.update({name: said} if said else {})
         option = given.get(name)
         values.update({name: option} if option else {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import perf_counter, time
 
 from .answers import is_amazonian, parse_time, parse_xml
-from .diagnosis import MAX_CLOCK_SKEW, diagnose
+from .diagnosis import CONSOLE_SAYS, MAX_CLOCK_SKEW, diagnose
 from .errors import CDNError, InvalidResponse, TransportError
 from .exchange import MAX_ERROR_BYTES
 from .findings import FAILED, OK, WARNING, Finding
@@ -64,7 +64,7 @@ class Store:
         date = parse_time(headers.get("date"))
         if date is not None:  # whole seconds, of which half one has gone by
             self._offset = date.timestamp() + 0.5 - (sent + taken / 2)
-        if status < 500 and (is_amazonian(headers) or _is_error(text)) and not _is_console(text):
+        if status < 500 and (is_amazonian(headers) or _is_error(text)) and CONSOLE_SAYS.encode() not in text:
             name = headers.get("server") or "an S3 server that does not say its name"
             return Finding(OK, "store", tried, f"{name} answers, {taken * 1000:.0f} ms")
         wrong = diagnose(
@@ -104,11 +104,6 @@ def _is_error(text: bytes) -> bool:
         return parse_xml(text, "Error").findtext("Code") is not None
     except InvalidResponse:
         return False
-
-
-def _is_console(text: bytes) -> bool:
-    """Whether MinIO's console says to a signed request that it is none of its own."""
-    return b"must be made to API port" in text
 
 
 def _duration(seconds: float) -> str:
