@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -24,6 +25,8 @@ from .values import HarnessError
 LOG_LINES_SHOWN = 15
 STOP_SECONDS = 15.0
 READY_SECONDS = 60.0
+PORTS = range(15000, 32768)  # see free_port
+PORT_TRIALS = 100
 
 
 @contextlib.contextmanager
@@ -128,10 +131,17 @@ def bare_environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 on which nobody listens at this moment, for a server that is still to be started.
+
+    It is none of those that a system gives to whoever asks for any (Linux from 32768 on, others from 49152): until the
+    server has it, a test in another process could be given the same one.
+    """
+    for _ in range(PORT_TRIALS):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise HarnessError(f"no port of 127.0.0.1 from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 def wait_until(ready: Callable[[], bool], child: Child, what: str) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,18 @@ def test_policies():
 def test_loopback_only(server):
     """The server that was started listens on the loopback address."""
     assert server.endpoint.startswith("http://127.0.0.1:")
+
+
+def test_free_ports(monkeypatch):
+    """A port for a server to be is none that a test could be given meanwhile, and none that is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        taken = given.getsockname()[1]
+        assert taken not in processes.PORTS
+        port = processes.free_port()
+        assert port in processes.PORTS
+        monkeypatch.setattr(processes, "PORTS", range(taken, taken + 1))
+        with pytest.raises(values.HarnessError, match=f"no port of 127.0.0.1 from {taken} to {taken} is free"):
+            processes.free_port()
 
 
 def test_clean_surroundings():
